@@ -1,0 +1,258 @@
+//! The command line: what may be typed, and what becomes of it.
+//!
+//! One file per noun. Every command but `serve` works on the storage directly, with a server running or not; a running
+//! server sees the effect within a second. Standard output carries what was asked for: a table for people, JSON (the
+//! admin API's, field by field) for scripts. Everything else goes to standard error.
+//!
+//! Always true: nothing is asked interactively, so every command can stand in a script; the exit code is [`Exit`].
+
+mod account;
+mod admin_token;
+mod audit;
+mod backup;
+mod books;
+mod check;
+mod completions;
+mod key;
+mod ledger;
+mod output;
+mod requests;
+mod serve;
+mod usage;
+mod values;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Faults, Loaded};
+use books::Books;
+use output::{Output, Verbosity};
+
+/// An LLM API gateway: one key for every model, with limits, budgets and books that balance.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Understood by every command, before or after its name.
+#[derive(Debug, Args)]
+struct Options {
+    /// The configuration file
+    #[arg(short, long, global = true, value_name = "FILE", env = "TOLLGATE_CONFIG", default_value = CONFIG_PATH)]
+    config: PathBuf,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on standard error (`serve` logs as `logging.level` says)
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve,
+    /// Validate the configuration: every fault, where it is and what to write instead
+    Check,
+    /// Accounts: who pays
+    #[command(subcommand)]
+    Account(account::Command),
+    /// Keys: what clients present
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Tokens for programs that use the admin API
+    #[command(subcommand)]
+    AdminToken(admin_token::Command),
+    /// Totals of requests, tokens and charges
+    Usage(usage::Args),
+    /// Single requests, newest first
+    Requests(requests::Args),
+    /// The entries of an account's ledger, newest first
+    Ledger(ledger::Args),
+    /// Prove the books: recompute everything from the ledger's entries
+    Audit,
+    /// Write a consistent copy of the storage, while a server runs or not
+    Backup(backup::Args),
+    /// Print a script that completes this program's commands
+    Completions(completions::Args),
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Why it could not be done; [`Exit::of`] says which exit code that is.
+    pub fn run(self) -> anyhow::Result<Exit> {
+        let Options { config, json, verbose, quiet } = self.options;
+        let invocation = Invocation { config_path: config, output: Output::new(json, Verbosity::new(verbose, quiet)) };
+        match self.command {
+            Command::Serve => serve::run(&invocation),
+            Command::Check => check::run(&invocation),
+            Command::Account(command) => account::run(&invocation, command),
+            Command::Key(command) => key::run(&invocation, command),
+            Command::AdminToken(command) => admin_token::run(&invocation, command),
+            Command::Usage(args) => usage::run(&invocation, &args),
+            Command::Requests(args) => requests::run(&invocation, &args),
+            Command::Ledger(args) => ledger::run(&invocation, &args),
+            Command::Audit => audit::run(&invocation),
+            Command::Backup(args) => backup::run(&invocation, &args),
+            Command::Completions(args) => completions::run(&invocation, &args),
+        }
+    }
+}
+
+/// What every command is given.
+struct Invocation {
+    config_path: PathBuf,
+    output: Output,
+}
+
+impl Invocation {
+    /// Reads the whole configuration, even for a command that needs only its storage: one rule, and a fault is seen
+    /// by whoever comes first.
+    fn load(&self) -> Result<Loaded, Faults> {
+        let loaded = config::load(&self.config_path, &|name| std::env::var(name).ok())?;
+        self.output.detail(&format!("configuration: {}", self.config_path.display()));
+        Ok(loaded)
+    }
+
+    /// The configuration and the storage that it names.
+    fn books(&self) -> anyhow::Result<Books> {
+        let loaded = self.load()?;
+        for warning in &loaded.warnings {
+            self.output.detail(&format!("warning: {warning}"));
+        }
+        Books::open(loaded.config)
+    }
+}
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, and the answer is yes.
+    Done = 0,
+    /// The work failed, or the answer is no.
+    Failed = 1,
+    /// The command line or the configuration is wrong.
+    Misused = 2,
+}
+
+impl Exit {
+    pub fn of(error: &anyhow::Error) -> Self {
+        if error.is::<Faults>() || error.is::<Misuse>() { Exit::Misused } else { Exit::Failed }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A command line that is well-formed and still makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misuse(String);
+
+/// Writes why the work failed to standard error: every fault of a configuration, or the chain of causes.
+pub fn report(error: &anyhow::Error) {
+    let mut text = String::new();
+    if let Some(Faults(faults)) = error.downcast_ref() {
+        text.extend(faults.iter().map(|fault| format!("error: {fault}\n")));
+    } else {
+        text.push_str(&format!("error: {error}\n"));
+        text.extend(error.chain().skip(1).map(|cause| format!("caused by: {cause}\n")));
+    }
+    // With standard error gone there is nobody left to tell, and the exit code still tells.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+const CONFIG_PATH: &str = "conf/tollgate.yaml";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_typed_is_understood() {
+        for line in [
+            "serve",
+            "serve -c x.yaml",
+            "-c x.yaml check --json",
+            "account create alice --credit 10 --group default",
+            "account credit alice 5 --note paid --ref invoice-1",
+            "account credit alice -5 --adjust",
+            "account update alice --name bob",
+            "key create --account alice --name laptop --expires 30d --models a,b --rpm 60 --tpm 100000 --concurrency 5 \
+             --budget 3.00 --allow-ip 203.0.113.0/24 --allow-ip ::1,10.0.0.1 --json",
+            "key update key_1 --rpm none --expires never --models any --allow-ip any --budget none",
+            "key rotate key_1 --keep-old 24h",
+            "admin-token create ci --scope read,keys --scope credit",
+            "usage --by model --from 2026-11-01 --to 2026-11-30 --csv",
+            "requests --limit 5 -q",
+            "ledger --account alice -v",
+            "audit",
+            "backup copy.db",
+            "completions zsh",
+        ] {
+            let typed = std::iter::once("tollgate").chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(typed).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "account create",
+            "account create =cmd()",
+            "account create alice --credit 0.0000000001",
+            "account create alice --credit NaN",
+            "account create alice --credit -1",
+            "account update alice",
+            "account credit alice 99999999999999999999",
+            "key create --name laptop",
+            "key create --account alice --rpm 0",
+            "key create --account alice --tpm 9223372036854775808",
+            "key create --account alice --expires tomorrow",
+            "key create --account alice --budget -1",
+            "key create --account alice --allow-ip 300.0.0.1",
+            "key update key_1",
+            "admin-token create ci",
+            "admin-token create ci --scope root",
+            "usage --by week",
+            "usage --from 2026-02-30",
+            "requests --limit 0",
+            "ledger",
+            "check -v -q",
+        ] {
+            let typed = std::iter::once("tollgate").chain(line.split_whitespace());
+            let refusal = Cli::try_parse_from(typed).map(|_| line).unwrap_err();
+            assert_eq!(refusal.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn faults_and_misuse_exit_with_two() {
+        assert_eq!(Exit::of(&Faults(Vec::new()).into()), Exit::Misused);
+        assert_eq!(Exit::of(&Misuse("no".into()).into()), Exit::Misused);
+        assert_eq!(Exit::of(&anyhow::anyhow!("no")), Exit::Failed);
+    }
+}

@@ -1,0 +1,14 @@
+//! What the business talks about: pure values. No I/O, no async, no clock.
+//!
+//! Everything above imports from here; nothing here imports from above.
+
+pub mod account;
+pub mod admin_token;
+pub mod api_error;
+pub mod catalog;
+pub mod csv;
+pub mod key;
+pub mod money;
+pub mod price;
+pub mod secret;
+pub mod usage;

@@ -1,0 +1,124 @@
+//! Reads a request's body, once and whole, inside every limit: its size, the memory of all bodies together, and a
+//! deadline for all of it (a timeout per read would let a byte a minute live for ever).
+
+use bytes::{Bytes, BytesMut};
+use http::header;
+use pingora_proxy::Session;
+
+use crate::core::api_error::{ApiError, Limited};
+use crate::pipeline::Pipeline;
+use crate::pipeline::memory::BodyLease;
+
+/// # Errors
+/// 413, 415, 408; 429 while all bodies together hold too much; 400 if the client's framing breaks.
+pub async fn read(session: &mut Session, pipeline: &Pipeline) -> Result<(Bytes, BodyLease), ApiError> {
+    check_type(session)?;
+    let bytes_max = pipeline.settings.body_bytes_max;
+    let announced = announced_bytes(session);
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        return Err(ApiError::RequestTooLarge { bytes_max });
+    }
+    let mut lease = pipeline.body_memory.lease();
+    if !lease.grow_to(announced.unwrap_or(0)) {
+        return Err(too_much_held());
+    }
+    answer_expectation(session).await?;
+    match tokio::time::timeout(pipeline.settings.body_timeout, collect(session, announced, bytes_max, &mut lease)).await
+    {
+        Ok(body) => Ok((body?, lease)),
+        Err(_) => Err(ApiError::RequestTimeout),
+    }
+}
+
+async fn collect(
+    session: &mut Session,
+    announced: Option<u64>,
+    bytes_max: u64,
+    lease: &mut BodyLease,
+) -> Result<Bytes, ApiError> {
+    // A lying header must not allocate: trust it up to a megabyte, then grow with what really arrives.
+    let expected = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut body = BytesMut::new();
+    let mut first: Option<Bytes> = None;
+    loop {
+        let read = session.downstream_session.read_request_body().await;
+        let Some(chunk) = read.map_err(|_| ApiError::invalid("The request's body is incomplete or malformed."))? else {
+            break;
+        };
+        if chunk.is_empty() {
+            continue;
+        }
+        // The usual small body arrives in one piece and is not copied again.
+        if first.is_none() && body.is_empty() {
+            if chunk.len() as u64 > bytes_max {
+                return Err(ApiError::RequestTooLarge { bytes_max });
+            }
+            if !lease.grow_to(chunk.len() as u64) {
+                return Err(too_much_held());
+            }
+            first = Some(chunk);
+            continue;
+        }
+        if let Some(first) = first.take() {
+            body.reserve(expected.min(RESERVE_BYTES_MAX).max(first.len() * 2));
+            body.extend_from_slice(&first);
+        }
+        let length = body.len() as u64 + chunk.len() as u64;
+        if length > bytes_max {
+            return Err(ApiError::RequestTooLarge { bytes_max });
+        }
+        if !lease.grow_to(length) {
+            return Err(too_much_held());
+        }
+        if body.capacity() - body.len() < chunk.len() {
+            // Once most of what was announced is here, the rest is believed: one last growth, to the exact size.
+            let doubled = body.len().saturating_mul(2);
+            let target = if doubled >= expected { expected.max(body.len() + chunk.len()) } else { doubled };
+            body.reserve(target.saturating_sub(body.len()).max(chunk.len()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(first.unwrap_or_else(|| body.freeze()))
+}
+
+/// A JSON endpoint takes no other type and no encoded body; a missing type is JSON.
+fn check_type(session: &Session) -> Result<(), ApiError> {
+    let head = session.req_header();
+    if head.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes() != b"identity") {
+        return Err(ApiError::UnsupportedMediaType);
+    }
+    let Some(media_type) = head.headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = media_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    if essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+        Ok(())
+    } else {
+        Err(ApiError::UnsupportedMediaType)
+    }
+}
+
+fn announced_bytes(session: &Session) -> Option<u64> {
+    let length = session.req_header().headers.get(header::CONTENT_LENGTH)?;
+    // Digits only, judged by the front door and by Pingora; too many of them are too large.
+    Some(length.to_str().ok()?.parse().unwrap_or(u64::MAX))
+}
+
+/// Nobody else answers `Expect: 100-continue` when a filter reads the body; curl would wait a second.
+async fn answer_expectation(session: &mut Session) -> Result<(), ApiError> {
+    let Some(expected) = session.req_header().headers.get(header::EXPECT) else { return Ok(()) };
+    if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") {
+        return Err(ApiError::invalid("The Expect header may only say '100-continue'."));
+    }
+    let written = session.downstream_session.write_continue_response().await;
+    written.map_err(|_| ApiError::invalid("The connection broke."))
+}
+
+fn too_much_held() -> ApiError {
+    ApiError::RateLimit {
+        what: Limited::BodyMemory,
+        limit: 0,
+        retry_after: std::time::Duration::from_secs(1),
+        can_ever_fit: true,
+    }
+}
+
+const RESERVE_BYTES_MAX: usize = 1024 * 1024;

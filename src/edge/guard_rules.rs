@@ -1,0 +1,300 @@
+//! The rules of the front door: what an HTTP/1 head must look like, on its raw bytes (RFC 9112, read strictly).
+
+use crate::core::api_error::ApiError;
+
+/// What a head, or the beginning of one, is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Incomplete,
+    Pass,
+    /// HTTP/2 with prior knowledge: another protocol, with a parser of its own.
+    Http2,
+    TooLarge,
+    TooSlow,
+    Malformed(&'static str),
+}
+
+impl Verdict {
+    pub fn to_api_error(self) -> Option<ApiError> {
+        match self {
+            Verdict::Incomplete | Verdict::Pass | Verdict::Http2 => None,
+            Verdict::TooLarge => Some(ApiError::HeadersTooLarge),
+            Verdict::TooSlow => Some(ApiError::RequestTimeout),
+            Verdict::Malformed(why) => Some(ApiError::invalid(why)),
+        }
+    }
+}
+
+/// Judges the bytes that have come so far. Bytes before `judged_before` held no end of a head when they were last seen.
+pub fn judge(bytes: &[u8], judged_before: usize) -> Verdict {
+    if bytes.starts_with(HTTP2_PREFACE) {
+        return Verdict::Http2;
+    }
+    if bytes.len() < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(bytes) {
+        return Verdict::Incomplete;
+    }
+    let Some(end) = memchr::memmem::find(&bytes[judged_before..], b"\r\n\r\n").map(|at| judged_before + at) else {
+        return judge_unfinished(bytes);
+    };
+    if end > HEAD_BYTES_MAX {
+        return Verdict::TooLarge;
+    }
+    match judge_head(&bytes[..end]) {
+        Ok(()) => Verdict::Pass,
+        Err(verdict) => verdict,
+    }
+}
+
+/// A head that can no longer become right need not be waited for.
+fn judge_unfinished(bytes: &[u8]) -> Verdict {
+    if bytes.len() > HEAD_BYTES_MAX {
+        return Verdict::TooLarge;
+    }
+    let bare = memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r');
+    if bare { Verdict::Malformed("A line of the request's head does not end with CR LF.") } else { Verdict::Incomplete }
+}
+
+fn judge_head(head: &[u8]) -> Result<(), Verdict> {
+    let mut lines = Lines(Some(head));
+    let request_line = lines.next().unwrap_or_default();
+    let (method, version_1_1) = judge_request_line(request_line)?;
+    let mut framing = Framing::default();
+    for (count, line) in lines.enumerate() {
+        if count >= HEADERS_MAX {
+            return Err(Verdict::TooLarge);
+        }
+        framing.take(line)?;
+    }
+    framing.judge(method, version_1_1)
+}
+
+/// Splits at CR LF only.
+struct Lines<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0?;
+        match memchr::memmem::find(rest, b"\r\n") {
+            Some(at) => {
+                self.0 = Some(&rest[at + 2..]);
+                Some(&rest[..at])
+            }
+            None => {
+                self.0 = None;
+                Some(rest)
+            }
+        }
+    }
+}
+
+/// `METHOD SP target SP HTTP/1.x`, one space each, a target in origin form.
+fn judge_request_line(line: &[u8]) -> Result<(&[u8], bool), Verdict> {
+    const WRONG: Verdict = Verdict::Malformed("The request line is malformed.");
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(WRONG);
+    };
+    let method_ok = (1..=16).contains(&method.len()) && method.iter().all(u8::is_ascii_uppercase);
+    let target_ok = (target.first() == Some(&b'/') || target == b"*") && target.iter().all(u8::is_ascii_graphic);
+    let version_1_1 = version == b"HTTP/1.1";
+    if method_ok && target_ok && (version_1_1 || version == b"HTTP/1.0") {
+        Ok((method, version_1_1))
+    } else {
+        Err(WRONG)
+    }
+}
+
+/// The headers that say where a request ends and whom it is for.
+#[derive(Default)]
+struct Framing<'a> {
+    content_length: Option<&'a [u8]>,
+    chunked: bool,
+    hosts: u32,
+}
+
+impl<'a> Framing<'a> {
+    fn take(&mut self, line: &'a [u8]) -> Result<(), Verdict> {
+        let colon = memchr::memchr(b':', line).ok_or(Verdict::Malformed("A header has no colon."))?;
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+            return Err(Verdict::Malformed("A header's name is malformed."));
+        }
+        if !value.iter().all(|byte| is_field_value(*byte)) {
+            return Err(Verdict::Malformed("A header's value holds a control character."));
+        }
+        let value = value.trim_ascii();
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+            if !digits || self.content_length.replace(value).is_some() {
+                return Err(Verdict::Malformed("Content-Length must be one whole number."));
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if !value.eq_ignore_ascii_case(b"chunked") || self.chunked {
+                return Err(Verdict::Malformed("Transfer-Encoding may only be 'chunked', once."));
+            }
+            self.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"host") {
+            self.hosts += 1;
+            if value.is_empty() || !value.iter().all(|byte| byte.is_ascii_graphic() && !b"/@,\\".contains(byte)) {
+                return Err(Verdict::Malformed("The Host header is malformed."));
+            }
+        } else if is_framing_in_disguise(name) {
+            return Err(Verdict::Malformed("A header's name imitates another."));
+        }
+        Ok(())
+    }
+
+    fn judge(&self, method: &[u8], version_1_1: bool) -> Result<(), Verdict> {
+        if self.hosts > 1 || (version_1_1 && self.hosts == 0) {
+            return Err(Verdict::Malformed("There must be exactly one Host header."));
+        }
+        if self.chunked && (self.content_length.is_some() || !version_1_1) {
+            return Err(Verdict::Malformed("Transfer-Encoding does not go with Content-Length or HTTP/1.0."));
+        }
+        let has_body =
+            self.chunked || self.content_length.is_some_and(|length| length.iter().any(|digit| *digit != b'0'));
+        if has_body && !matches!(method, b"POST" | b"PUT" | b"PATCH") {
+            return Err(Verdict::Malformed("This method takes no body."));
+        }
+        Ok(())
+    }
+}
+
+/// `Transfer_Encoding` is another header to us and the same one to some servers behind proxies.
+fn is_framing_in_disguise(name: &[u8]) -> bool {
+    let imitates = |original: &[u8]| {
+        name.len() == original.len()
+            && name
+                .iter()
+                .zip(original)
+                .all(|(byte, own)| byte.eq_ignore_ascii_case(own) || (*byte == b'_' && *own == b'-'))
+    };
+    imitates(b"content-length") || imitates(b"transfer-encoding")
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// RFC 9110, section 5.5: visible characters, space, tab, and obsolete text above 0x7F, which is never forwarded.
+fn is_field_value(byte: u8) -> bool {
+    byte == b'\t' || (byte >= 0x20 && byte != 0x7F)
+}
+
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+const HEADERS_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn judged(head: &str) -> Verdict {
+        judge(head.as_bytes(), 0)
+    }
+
+    fn with(header: &str) -> Verdict {
+        judged(&format!("POST /v1/x HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n"))
+    }
+
+    #[test]
+    fn ordinary_heads_pass() {
+        for header in [
+            "Content-Length: 5",
+            "content-length:0",
+            "Transfer-Encoding: chunked",
+            "X-A: b\tc",
+            "User-Agent: caf\u{e9}",
+        ] {
+            assert_eq!(with(header), Verdict::Pass, "{header}");
+        }
+        assert_eq!(judged("GET /v1/models?limit=5 HTTP/1.0\r\n\r\n"), Verdict::Pass);
+        assert_eq!(judged("GET / HTTP/1.1\r\nHost: a:80\r\n\r\n"), Verdict::Pass);
+    }
+
+    #[test]
+    fn smuggling_is_refused() {
+        for header in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: chunked\r\nContent-Length: 5",
+            "Content-Length: 5\r\nContent-Length: 5",
+            "Content-Length: 3, 3",
+            "Content-Length: +3",
+            "Content-Length: 0x3",
+            "Content-Length: ",
+            "Content-Length: 99999999999999999999",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: xchunked",
+            "Transfer-Encoding : chunked",
+            "Transfer_Encoding: chunked",
+            "Content_Length: 5",
+            " X-Folded: a",
+            "X-A: a\r\n folded",
+            "X-A: a\u{0}b",
+            "X-A: a\rb",
+            "Host: b",
+            "no colon",
+            ": empty",
+        ] {
+            assert!(matches!(with(header), Verdict::Malformed(_)), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn request_lines_are_exact() {
+        for line in [
+            "get / HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.2",
+            "GET /",
+            "GET http://a/ HTTP/1.1",
+            "GET /\u{e9} HTTP/1.1",
+            "GET x HTTP/1.1",
+            "",
+        ] {
+            assert!(matches!(judged(&format!("{line}\r\nHost: a\r\n\r\n")), Verdict::Malformed(_)), "{line:?}");
+        }
+        assert!(matches!(judged("GET / HTTP/1.1\r\nContent-Length: 5\r\nHost: a\r\n\r\n"), Verdict::Malformed(_)));
+        assert!(matches!(judged("POST / HTTP/1.1\r\n\r\n"), Verdict::Malformed(_)));
+        assert!(matches!(judged("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), Verdict::Malformed(_)));
+    }
+
+    #[test]
+    fn sizes_are_bounded_before_the_end_is_seen() {
+        assert_eq!(judged(&"x".repeat(HEAD_BYTES_MAX + 1)), Verdict::TooLarge);
+        assert_eq!(with(&format!("X: {}", "y".repeat(HEAD_BYTES_MAX))), Verdict::TooLarge);
+        assert_eq!(with(&"X-A: b\r\n".repeat(HEADERS_MAX).trim_end().to_owned()), Verdict::TooLarge);
+        assert!(matches!(judged("GET / HTTP/1.1\nHost: a"), Verdict::Malformed(_)));
+    }
+
+    #[test]
+    fn http_2_is_recognised_from_its_first_byte_on() {
+        for length in 1..HTTP2_PREFACE.len() {
+            assert_eq!(judge(&HTTP2_PREFACE[..length], 0), Verdict::Incomplete, "{length}");
+        }
+        assert_eq!(judge(HTTP2_PREFACE, 0), Verdict::Http2);
+    }
+
+    proptest! {
+        #[test]
+        fn cut_anywhere_the_verdict_is_the_same(header in "[ -~\r\n]{0,60}", cut in 0usize..200) {
+            let head = format!("POST /v1/x HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n");
+            let cut = cut.min(head.len());
+            let first = judge(&head.as_bytes()[..cut], 0);
+            if first == Verdict::Incomplete {
+                prop_assert_eq!(judge(head.as_bytes(), cut.saturating_sub(3)), judge(head.as_bytes(), 0));
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            judge(&bytes, 0);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Accepts connections, puts the front door into each, and hands them to Pingora.
+//!
+//! An accept loop of our own rather than Pingora's service, because only here can a whole head have one deadline, a head
+//! be judged on its raw bytes, and a listener be bound before anything else starts (so that a port that is taken is an
+//! error at the start, and a test can ask which port it got).
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora_core::apps::{HttpServerApp, HttpServerOptions, ServerApp};
+use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
+use pingora_core::protocols::l4::stream::Stream as L4Stream;
+use pingora_core::protocols::tls::SslDigest;
+use pingora_core::protocols::{ALPN, GetTimingDigest, SocketDigest};
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::pipeline::Pipeline;
+
+use super::guard::{About, CONNECTION, Connection, Guarded};
+use super::proxy::Edge;
+
+/// TLS of the edge; swapped when the certificate's files change.
+pub type TlsConfig = Arc<ArcSwap<ServerConfig>>;
+
+/// Every connection of the edge: what accepts them, what they run, how they end.
+pub struct Door {
+    app: Arc<HttpProxy<Edge>>,
+    header_timeout: Duration,
+    shutdown: watch::Sender<bool>,
+    /// Each connection holds a sender; when all are gone, so are the connections.
+    alive: mpsc::Sender<()>,
+    all_gone: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+impl Door {
+    pub fn new(pipeline: Arc<Pipeline>, header_timeout: Duration, threads: usize) -> Arc<Door> {
+        let conf = ServerConf {
+            threads,
+            // Counts tries, stale connections included. Ours are bounded by the model's upstreams; this is a net.
+            max_retries: TRIES_MAX,
+            upstream_keepalive_pool_size: POOLED_CONNECTIONS_MAX,
+            ..ServerConf::default()
+        };
+        let mut app = HttpProxy::new(Edge { pipeline }, Arc::new(conf));
+        app.handle_init_modules();
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.h2_idle_timeout = Some(H2_IDLE);
+        app.server_options = Some(options);
+        // From the library's own bounded options: fresh ones would drop its limits (CVE-2026-105297).
+        let mut h2 = pingora_core::protocols::http::v2::server::default_h2_options();
+        h2.initial_window_size(H2_STREAM_WINDOW_BYTES);
+        h2.initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES);
+        app.h2_options = Some(h2);
+        let (alive, all_gone) = mpsc::channel(1);
+        Arc::new(Door {
+            app: Arc::new(app),
+            header_timeout,
+            shutdown: watch::channel(false).0,
+            alive,
+            all_gone: tokio::sync::Mutex::new(all_gone),
+        })
+    }
+
+    /// Accepts until the shutdown begins. Runs for ever otherwise: an error of one connection is not the listener's.
+    pub async fn accept(self: Arc<Self>, listener: TcpListener, tls: Option<TlsConfig>) {
+        let mut shutdown = self.shutdown.subscribe();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = shutdown.wait_for(|down| *down) => return,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let (door, tls) = (self.clone(), tls.clone());
+                    let alive = self.alive.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = door.serve(stream, address, tls).await {
+                            tracing::debug!(%error, "a connection ended early");
+                        }
+                        drop(alive);
+                    });
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: waiting frees some, spinning frees none.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_BACK_OFF).await;
+                }
+            }
+        }
+    }
+
+    /// Lets running requests finish, for so long at most; idle connections close at once. True if all have ended.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        self.shutdown.send_replace(true);
+        self.app.http_cleanup().await;
+        let mut all_gone = self.all_gone.lock().await;
+        // Our own sender stays, so count down to it: the channel's strong senders are the connections and us.
+        let gone = async {
+            while self.alive.strong_count() > 1 {
+                let _ = tokio::time::timeout(DRAIN_POLL, all_gone.recv()).await;
+            }
+        };
+        tokio::time::timeout(patience, gone).await.is_ok()
+    }
+
+    async fn serve(&self, stream: TcpStream, address: SocketAddr, tls: Option<TlsConfig>) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let fd = stream.as_raw_fd();
+        let digest = SocketDigest::from_raw_fd(fd);
+        // Known from accept: no system call later.
+        let _ = digest.peer_addr.set(Some(PingoraAddr::Inet(address)));
+        let socket = Arc::new(digest);
+        let stream = L4Stream::from(stream);
+        let timing = stream.get_timing_digest();
+        let connection = Arc::new(Connection::default());
+        let Some(tls) = tls else {
+            let about = About { socket, id: fd, timing, tls: None, alpn: None };
+            let guarded = Guarded::new(stream, about, connection.clone(), self.header_timeout);
+            return self.run(Box::new(guarded), connection).await;
+        };
+        let accepting = TlsAcceptor::from(tls.load_full()).accept(stream);
+        let stream = tokio::time::timeout(self.header_timeout, accepting).await.map_err(io::Error::other)??;
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let about = About {
+            socket,
+            id: fd,
+            timing,
+            tls: Some(Arc::new(SslDigest::new("", "TLS", None, None, Vec::new()))),
+            alpn: Some(if h2 { ALPN::H2 } else { ALPN::H1 }),
+        };
+        let guarded = Guarded::new(stream, about, connection.clone(), self.header_timeout);
+        self.run(Box::new(guarded), connection).await
+    }
+
+    async fn run(&self, stream: pingora_core::protocols::Stream, connection: Arc<Connection>) -> io::Result<()> {
+        let shutdown = self.shutdown.subscribe();
+        CONNECTION.scope(connection, self.app.process_new(stream, &shutdown)).await;
+        Ok(())
+    }
+}
+
+const TRIES_MAX: usize = 256;
+const POOLED_CONNECTIONS_MAX: usize = 1_024;
+const H2_IDLE: Duration = Duration::from_secs(60);
+/// Large uploads over HTTP/2 are slow with the protocol's own 64 KiB.
+const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const H2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
+const DRAIN_POLL: Duration = Duration::from_millis(20);

@@ -1,0 +1,487 @@
+//! The `ProxyHttp`: Pingora's filters in the order in which a request meets them, each a few lines that call a stage.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, ErrorSource, ErrorType, Result, RetryType};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use serde_json::Value;
+
+use crate::core::api_error::ApiError;
+use crate::core::catalog::OnDisconnect;
+use crate::pipeline::attempt::Fault;
+use crate::pipeline::authenticate::{Caller, authenticate};
+use crate::pipeline::exchange::{End, Exchange};
+use crate::pipeline::meter::Step;
+use crate::pipeline::rewrite::UpstreamCall;
+use crate::pipeline::{Pipeline, lookup, reserve};
+use crate::protocol::endpoint::{Endpoint, Route, resolve};
+
+use super::guard::{CONNECTION, Connection};
+use super::replay::{self, Stage};
+use super::{answer, body, head, peer};
+
+pub struct Edge {
+    pub pipeline: Arc<Pipeline>,
+}
+
+/// One request at the edge.
+pub struct Visit {
+    exchange: Exchange,
+    stage: Arc<Stage>,
+    /// `None` on HTTP/2, where one connection carries many requests.
+    connection: Option<Arc<Connection>>,
+    call: Option<UpstreamCall>,
+    /// Whether the head of the answer announces events.
+    is_event_stream: bool,
+    /// Set by the filter that ended an attempt, together with what was decided: whether another is tried.
+    decided: Option<bool>,
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = Visit;
+
+    fn new_ctx(&self) -> Visit {
+        Visit {
+            exchange: Exchange::new(self.pipeline.clone(), Instant::now(), now_ms()),
+            stage: Arc::new(Stage::default()),
+            connection: CONNECTION.try_with(Arc::clone).ok(),
+            call: None,
+            is_event_stream: false,
+            decided: None,
+        }
+    }
+
+    // No compression: events must leave one by one, and a client's Accept-Encoding never reaches an upstream.
+    fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, _visit: &mut Visit) -> Result<()> {
+        session.set_read_timeout(Some(CLIENT_READ_TIMEOUT));
+        // A client that stops reading must not hold an upstream for ever.
+        session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
+        Ok(())
+    }
+
+    /// Stages 1 to 5. `Ok(true)`: answered here.
+    async fn request_filter(&self, session: &mut Session, visit: &mut Visit) -> Result<bool> {
+        match self.receive(session, visit).await {
+            Ok(Received::ToUpstream) => {
+                replay::install(session, &visit.stage);
+                Ok(false)
+            }
+            Ok(Received::Answer(value)) => {
+                visit.exchange.status = 200;
+                answer::json(session, &visit.exchange, 200, value.to_string().into_bytes()).await?;
+                Ok(true)
+            }
+            Ok(Received::Preflight) => {
+                visit.exchange.status = 204;
+                answer::preflight(session, &visit.exchange).await?;
+                Ok(true)
+            }
+            Err(error) => {
+                visit.exchange.status = error.status();
+                let written = answer::error(session, &visit.exchange, &error).await;
+                visit.exchange.end = Some(End::Refused(error));
+                written?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, visit: &mut Visit) -> Result<Box<HttpPeer>> {
+        let exchange = &mut visit.exchange;
+        let now = Instant::now();
+        visit.is_event_stream = false;
+        visit.decided = None;
+        loop {
+            let Some(attempt) = exchange.next_attempt(now) else {
+                exchange.end.get_or_insert(End::UpstreamFailed(ApiError::Server));
+                return Err(Error::explain(ErrorType::ConnectNoRoute, "no upstream is left"));
+            };
+            let timeouts = attempt.candidate.upstream.timeouts;
+            let Some(peer) = peer::peer(attempt) else {
+                if exchange.attempt_failed(Fault::Ill("unresolved"), now) {
+                    continue;
+                }
+                return Err(Error::explain(ErrorType::ConnectNoRoute, "the upstream's name is not resolved"));
+            };
+            let drain = (exchange.on_disconnect() == OnDisconnect::Drain).then_some(DRAIN_MAX);
+            let mut call = exchange.upstream_call();
+            let pieces = call.as_mut().map(|call| call.pieces.clone()).unwrap_or_default();
+            // The head's patience begins when the request can be sent.
+            visit.stage.begin_attempt(pieces, now + timeouts.connect * 2 + timeouts.first_byte, drain);
+            visit.call = call;
+            return Ok(Box::new(peer));
+        }
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        visit: &mut Visit,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        let reason = if is_timeout(&error) { "connect_timeout" } else { "connect" };
+        let again = visit.exchange.attempt_failed(Fault::Ill(reason), Instant::now());
+        retry(error, again)
+    }
+
+    /// Stage 6: the head is built from nothing.
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        visit: &mut Visit,
+    ) -> Result<()> {
+        let (Some(call), Some(attempt)) = (visit.call.take(), &visit.exchange.attempt) else {
+            return Err(Error::explain(ErrorType::InternalError, "there is no attempt"));
+        };
+        let upstream = &attempt.candidate.upstream;
+        self.pipeline.metrics.overhead.observe(visit.exchange.started.elapsed().as_secs_f64());
+        let mut fresh = RequestHeader::build("POST", call.path_and_query.as_bytes(), Some(12))?;
+        fresh.insert_header(header::HOST, call.authority.as_str())?;
+        fresh.insert_header(header::CONTENT_TYPE, "application/json")?;
+        fresh.insert_header(header::CONTENT_LENGTH, call.body_bytes().to_string())?;
+        fresh.insert_header(header::ACCEPT, "application/json, text/event-stream")?;
+        fresh.insert_header(header::ACCEPT_ENCODING, "identity")?;
+        fresh.insert_header(header::USER_AGENT, USER_AGENT)?;
+        fresh.insert_header("x-request-id", visit.exchange.request.to_string())?;
+        if let Some((name, value)) = &call.credential {
+            fresh.insert_header(*name, value.expose())?;
+        }
+        for (name, value) in &upstream.headers {
+            fresh.insert_header(name.clone(), value.expose())?;
+        }
+        visit.stage.alive_until(Instant::now() + upstream.timeouts.first_byte);
+        *request = fresh;
+        Ok(())
+    }
+
+    /// Is this an answer, or a reason to try the next upstream?
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        upstream: &mut ResponseHeader,
+        visit: &mut Visit,
+    ) -> Result<()> {
+        if upstream.status.is_informational() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let exchange = &mut visit.exchange;
+        if let Some(fault) = fault_of(upstream) {
+            let again = exchange.attempt_failed(fault, now);
+            return Err(visit.decide(again));
+        }
+        // Long done, usually: the upstream takes longer than a commit. No byte of an answer before this.
+        if let Some(hold) = exchange.hold()
+            && hold.committed().await.is_err()
+        {
+            let error = ApiError::Unavailable { retry_after: reserve::STORAGE_RETRY_AFTER };
+            exchange.end = Some(End::UpstreamFailed(error));
+            return Err(visit.decide(false));
+        }
+        visit.is_event_stream = is_event_stream(upstream);
+        exchange.answer_begins(upstream.status.as_u16(), visit.is_event_stream, now);
+        if let Some(attempt) = &exchange.attempt {
+            visit.stage.alive_until(now + attempt.candidate.upstream.timeouts.idle);
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut ResponseHeader,
+        visit: &mut Visit,
+    ) -> Result<()> {
+        if !head.status.is_informational() {
+            *head = answer::from_upstream(head, &visit.exchange, visit.is_event_stream)?;
+            visit.exchange.status = head.status.as_u16();
+        }
+        Ok(())
+    }
+
+    /// Stage 7. Synchronous and pure: numbers and bytes, no lock across work, no storage.
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        visit: &mut Visit,
+    ) -> Result<Option<Duration>> {
+        let now = Instant::now();
+        let exchange = &mut visit.exchange;
+        if exchange.end.is_some() {
+            // It was ended early; what still comes is nobody's.
+            *body = None;
+            return Ok(None);
+        }
+        if let Some(attempt) = exchange.attempt.as_ref().filter(|_| body.is_some()) {
+            visit.stage.alive_until(now + attempt.candidate.upstream.timeouts.idle);
+        }
+        match exchange.answer_piece(body.take(), end, now) {
+            Step::Pass(out) => *body = (!out.is_empty()).then_some(out),
+            Step::Failover(reason) => {
+                let again = exchange.attempt_failed(Fault::Ill(reason), now);
+                return Err(visit.decide(again));
+            }
+            Step::Rejected(error) => {
+                exchange.status = error.status();
+                exchange.end = Some(End::Rejected(error));
+                return Err(visit.decide(false));
+            }
+            Step::Cut(out) => {
+                if exchange.end.is_none() {
+                    exchange.cut(now);
+                }
+                *body = (!out.is_empty()).then_some(out);
+                // What was read before the break still goes out; the error follows in `fail_to_proxy`.
+                visit.stage.cut_after_write();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Decides whether a broken try may be repeated. Pingora's own never repeats a POST.
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        _session: &mut Session,
+        mut error: Box<Error>,
+        visit: &mut Visit,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let now = Instant::now();
+        let exchange = &mut visit.exchange;
+        if let Some(again) = visit.decided {
+            return retry(error, again);
+        }
+        if exchange.end.is_some() {
+            return retry(error, false);
+        }
+        if visit.stage.client_gone() && !visit.stage.upstream_silent() {
+            exchange.end = Some(End::ClientGone);
+            exchange.client_left();
+            return retry(error, false);
+        }
+        if exchange.meter.as_ref().is_some_and(|meter| meter.released()) {
+            if visit.stage.client_gone() {
+                // The drain's patience is over.
+                exchange.end = Some(End::ClientGone);
+            } else {
+                exchange.cut(now);
+            }
+            return retry(error, false);
+        }
+        let timed_out = visit.stage.upstream_silent() || is_timeout(&error);
+        let stale = client_reused && !timed_out && exchange.meter.is_none();
+        if stale && let Some(attempt) = exchange.attempt.as_mut().filter(|attempt| !attempt.stale_retried) {
+            // The pool's connection had been closed by the other side: nothing was wrong with the request.
+            attempt.stale_retried = true;
+            error.as_up();
+            return retry(error, true);
+        }
+        let reason = if timed_out { "timeout" } else { "connection" };
+        let again = exchange.attempt_failed(Fault::Ill(reason), now);
+        retry(error, again)
+    }
+
+    /// The last word to the client: a JSON error, or, in a stream that has begun, one error event.
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, visit: &mut Visit) -> FailToProxy {
+        replay::remove(session, &visit.stage);
+        let exchange = &mut visit.exchange;
+        if exchange.end.is_none() {
+            let by_client = *error.esource() == ErrorSource::Downstream;
+            exchange.end = Some(if by_client { End::ClientGone } else { End::UpstreamFailed(ApiError::Server) });
+        }
+        let end = exchange.end.clone().unwrap_or(End::ClientGone);
+        if end == End::ClientGone {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
+        let shown = end.error().cloned().unwrap_or(ApiError::Server);
+        if !begun {
+            exchange.status = shown.status();
+            let written = answer::error(session, exchange, &shown).await;
+            return FailToProxy { error_code: shown.status(), can_reuse_downstream: written.is_ok() };
+        }
+        if visit.is_event_stream {
+            let event = Bytes::from(shown.to_sse_event());
+            let written = session.downstream_session.write_response_body(event, true).await;
+            return FailToProxy { error_code: shown.status(), can_reuse_downstream: written.is_ok() };
+        }
+        // A JSON body that broke off must not look whole: the connection ends.
+        FailToProxy { error_code: shown.status(), can_reuse_downstream: false }
+    }
+
+    /// Stages 8 and 9: Pingora calls this once for every request, after the last byte.
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, visit: &mut Visit) {
+        replay::remove(session, &visit.stage);
+        let exchange = &mut visit.exchange;
+        if error.is_some() && exchange.end.is_none() {
+            exchange.end = Some(End::ClientGone);
+        }
+        if visit.stage.client_gone() {
+            exchange.client_left();
+            if matches!(exchange.end, None | Some(End::Answered)) {
+                exchange.end = Some(End::ClientGone);
+            }
+        }
+        exchange.finish(Instant::now());
+        if let Some(connection) = visit.connection.as_ref().filter(|_| session.is_body_done()) {
+            connection.expect_head();
+        }
+    }
+
+    // Our own log line says it all, once; Pingora's would name paths and addresses.
+    fn suppress_error_log(&self, _session: &Session, _visit: &Visit, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _visit: &Visit,
+        _error: &Error,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+impl Visit {
+    /// Ends the attempt from within a filter.
+    fn decide(&mut self, again: bool) -> Box<Error> {
+        self.decided = Some(again);
+        retry(Error::explain(ErrorType::InternalError, "the attempt ended").into_up(), again)
+    }
+}
+
+enum Received {
+    ToUpstream,
+    Answer(Value),
+    Preflight,
+}
+
+impl Edge {
+    /// Path, key, rate and concurrency, body, model, balance: in this order.
+    async fn receive(&self, session: &mut Session, visit: &mut Visit) -> Result<Received, ApiError> {
+        let request = session.req_header();
+        let route = resolve(request.method.as_str(), head::raw_path(request), &self.pipeline.settings.base_paths)?;
+        match route {
+            Route::Preflight => return Ok(Received::Preflight),
+            Route::Health => return Ok(Received::Answer(serde_json::json!({"status": "ok"}))),
+            Route::Ready => return self.ready().await,
+            _ => {}
+        }
+        let address = head::client_address(session, &self.pipeline.settings.trusted_proxies);
+        let presented = head::presented(request);
+        if let Route::Proxy(endpoint) = route {
+            let caller = visit.exchange.authenticate(presented, address)?;
+            return self.take_in(session, visit, endpoint, &caller).await;
+        }
+        let caller = authenticate(&self.pipeline, presented, address, visit.exchange.started_at_ms)?;
+        let snapshot = self.pipeline.snapshot();
+        Ok(Received::Answer(match route {
+            Route::Models => lookup::models(&snapshot, &caller),
+            Route::Model(name) => lookup::model(&snapshot, &caller, &name)?,
+            Route::Key => lookup::key(&caller),
+            Route::Request(id) => self.look_up_request(caller, id.to_owned()).await?,
+            Route::BillingSubscription => lookup::billing_subscription(&caller),
+            Route::BillingUsage => lookup::billing_usage(&caller),
+            Route::Proxy(_) | Route::Preflight | Route::Health | Route::Ready => return Err(ApiError::NotFound),
+        }))
+    }
+
+    async fn take_in(
+        &self,
+        session: &mut Session,
+        visit: &mut Visit,
+        endpoint: Endpoint,
+        caller: &Caller,
+    ) -> Result<Received, ApiError> {
+        visit.exchange.admit(endpoint, caller, Instant::now())?;
+        let (body, lease) = body::read(session, &self.pipeline).await?;
+        visit.exchange.prepare(body, lease, Instant::now())?;
+        Ok(Received::ToUpstream)
+    }
+
+    async fn look_up_request(&self, caller: Caller, id: String) -> Result<Value, ApiError> {
+        let pipeline = self.pipeline.clone();
+        // The storage is read on a thread that may wait.
+        let found = tokio::task::spawn_blocking(move || lookup::request(&pipeline, &caller, &id)).await;
+        found.unwrap_or(Err(ApiError::Server))
+    }
+
+    async fn ready(&self) -> Result<Received, ApiError> {
+        let pipeline = self.pipeline.clone();
+        let answers =
+            tokio::task::spawn_blocking(move || pipeline.library.lock().ping().is_ok()).await.unwrap_or(false);
+        let usable = self.pipeline.snapshot().fleet.usable(Instant::now());
+        if answers && usable && self.pipeline.ledger.healthy() && !self.pipeline.is_draining() {
+            Ok(Received::Answer(serde_json::json!({"status": "ready"})))
+        } else {
+            Err(ApiError::Unavailable { retry_after: reserve::STORAGE_RETRY_AFTER })
+        }
+    }
+}
+
+/// What an upstream's status means, if it is not an answer. Its 400, 413 and 422 are answers: they judge the request.
+fn fault_of(head: &ResponseHeader) -> Option<Fault> {
+    let rest = || retry_after(head).unwrap_or(KEY_REST);
+    match head.status.as_u16() {
+        200..=299 | 400 | 413 | 422 => None,
+        401 => Some(Fault::KeyRefused { reason: "401", rest: rest() }),
+        402 => Some(Fault::KeyRefused { reason: "402", rest: rest() }),
+        403 => Some(Fault::KeyRefused { reason: "403", rest: rest() }),
+        429 => Some(Fault::KeyRefused { reason: "429", rest: rest() }),
+        404 => Some(Fault::Other("404")),
+        408 => Some(Fault::Ill("408")),
+        500..=599 => Some(Fault::Ill("5xx")),
+        _ => Some(Fault::Other("status")),
+    }
+}
+
+/// Seconds only: a date would need to trust the other side's clock. Capped, because it is a number from outside.
+fn retry_after(head: &ResponseHeader) -> Option<Duration> {
+    let seconds: u64 = head.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.clamp(1, KEY_REST_MAX_S)))
+}
+
+fn is_event_stream(head: &ResponseHeader) -> bool {
+    let media_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    media_type.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+fn is_timeout(error: &Error) -> bool {
+    use ErrorType::{ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
+    matches!(error.etype(), ConnectTimedout | ReadTimedout | TLSHandshakeTimedout | WriteTimedout)
+}
+
+fn retry(mut error: Box<Error>, again: bool) -> Box<Error> {
+    error.retry = RetryType::Decided(again);
+    error
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
+/// Between two reads of a body; the whole body has a deadline of its own.
+const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
+const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// An answer whose client has left is read for its usage no longer than this.
+const DRAIN_MAX: Duration = Duration::from_secs(120);
+/// A refused key rests so long where the upstream names no time.
+const KEY_REST: Duration = Duration::from_secs(60);
+const KEY_REST_MAX_S: u64 = 3_600;

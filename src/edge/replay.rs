@@ -1,0 +1,386 @@
+//! A session that plays a request's body as often as there are upstreams to try.
+//!
+//! Pingora sends an upstream only what it reads from the client after the upstream was chosen; a body that a filter has
+//! already read is lost, and the request hangs (cloudflare/pingora#349, #816). We choose by the body, so we must read it
+//! first. The mend: once the body is read, the client's session is swapped for [`Replay`], which wraps it, hands the
+//! prepared body to each attempt, and passes everything else through.
+//!
+//! It does three more things that only this place can:
+//! - an answer's head waits until the first byte of its body may go out, so that a failover stays possible until then;
+//! - a silent upstream is noticed, with one patience before the head and another between pieces;
+//! - a client that has left can be kept from Pingora, so that an answer is read to its end for its usage.
+//!
+//! One file owns this, so that a hook of Pingora's own can replace it one day. The wrapped session comes back through
+//! [`Stage`] when the wrapper is dropped: Pingora must have it to keep the connection alive.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream;
+use http::HeaderMap;
+use parking_lot::Mutex;
+use pingora_core::protocols::Digest;
+use pingora_core::protocols::http::custom::CustomMessageWrite;
+use pingora_core::protocols::http::custom::server::Session as CustomSession;
+use pingora_core::protocols::http::{HttpTask, ServerSession};
+use pingora_core::protocols::l4::socket::SocketAddr;
+use pingora_error::{Error, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+/// What the filters and the wrapper tell each other. Locked for moments, never across a wait.
+#[derive(Default)]
+pub struct Stage(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// The client's session, when the wrapper has gone.
+    returned: Option<Box<ServerSession>>,
+    /// What the present attempt still has to send.
+    pieces: VecDeque<Bytes>,
+    /// The answer's head, until the first byte of its body.
+    head: Option<Box<ResponseHeader>>,
+    /// When the present wait for the upstream ends.
+    deadline: Option<Instant>,
+    /// Read on when the client leaves, for so long at most.
+    drain: Option<Duration>,
+    gone: bool,
+    /// The upstream let its deadline pass.
+    silent: bool,
+    /// End the exchange once what was given out is written.
+    cut: bool,
+}
+
+impl Stage {
+    /// A new attempt: its body, and how long its upstream may take to answer.
+    pub fn begin_attempt(&self, pieces: Vec<Bytes>, deadline: Instant, drain: Option<Duration>) {
+        let mut state = self.0.lock();
+        state.pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        state.head = None;
+        state.deadline = Some(deadline);
+        state.drain = drain;
+        state.silent = false;
+        state.cut = false;
+    }
+
+    /// The upstream gave a sign of life; it may be silent until then. A drain's end is not moved.
+    pub fn alive_until(&self, deadline: Instant) {
+        let mut state = self.0.lock();
+        if !state.gone {
+            state.deadline = Some(deadline);
+        }
+    }
+
+    pub fn cut_after_write(&self) {
+        self.0.lock().cut = true;
+    }
+
+    pub fn client_gone(&self) -> bool {
+        self.0.lock().gone
+    }
+
+    /// Pingora counts every error of this side as the client's; this one is not.
+    pub fn upstream_silent(&self) -> bool {
+        self.0.lock().silent
+    }
+}
+
+/// Puts the wrapper in the client session's place.
+pub fn install(session: &mut Session, stage: &Arc<Stage>) {
+    let placeholder = Box::new(ServerSession::new_custom(Box::new(())));
+    let inner = std::mem::replace(&mut session.downstream_session, placeholder);
+    let replay = Replay { inner: Some(inner), stage: stage.clone() };
+    session.downstream_session = Box::new(ServerSession::new_custom(Box::new(replay)));
+}
+
+/// Gives Pingora the client's own session back.
+pub fn remove(session: &mut Session, stage: &Stage) {
+    if !session.downstream_session.is_custom() {
+        return;
+    }
+    // Dropping the wrapper returns what it wraps.
+    session.downstream_session = Box::new(ServerSession::new_custom(Box::new(())));
+    if let Some(inner) = stage.0.lock().returned.take() {
+        session.downstream_session = inner;
+    }
+}
+
+struct Replay {
+    /// `None` only while being dropped.
+    inner: Option<Box<ServerSession>>,
+    stage: Arc<Stage>,
+}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        self.stage.0.lock().returned = self.inner.take();
+    }
+}
+
+impl Replay {
+    fn inner(&self) -> &ServerSession {
+        self.inner.as_deref().expect("the wrapped session leaves only in drop")
+    }
+
+    fn inner_mut(&mut self) -> &mut ServerSession {
+        self.inner.as_deref_mut().expect("the wrapped session leaves only in drop")
+    }
+
+    /// Waits until the client leaves or the upstream has been silent for too long.
+    async fn watch(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let (deadline, gone) = {
+                let state = self.stage.0.lock();
+                (state.deadline, state.gone)
+            };
+            let silence = async {
+                match deadline {
+                    Some(deadline) => {
+                        pingora_timeout::sleep(deadline.saturating_duration_since(Instant::now())).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let client = async {
+                if gone { std::future::pending().await } else { self.inner_mut().read_body_or_idle(true).await }
+            };
+            let left = tokio::select! {
+                left = client => left,
+                () = silence => {
+                    // The answer's pieces move the deadline while we sleep.
+                    let mut state = self.stage.0.lock();
+                    if state.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                        state.silent = true;
+                        return Err(Error::explain(ErrorType::ReadTimedout, SILENT_UPSTREAM).into_up());
+                    }
+                    continue;
+                }
+            };
+            let mut state = self.stage.0.lock();
+            match (left, state.drain) {
+                (Ok(_), _) => {}
+                (Err(_), Some(patience)) => {
+                    state.gone = true;
+                    state.deadline = Some(Instant::now() + patience);
+                }
+                (Err(error), None) => {
+                    state.gone = true;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Holds a head back until something follows it; leaves out what is not for the client.
+    fn due(&self, tasks: Vec<HttpTask>) -> (Vec<HttpTask>, bool, bool) {
+        let mut state = self.stage.0.lock();
+        let mut due = Vec::with_capacity(tasks.len() + 1);
+        let mut ended = false;
+        for task in tasks {
+            match task {
+                HttpTask::Header(head, _) if head.status.is_informational() => {}
+                HttpTask::Header(head, false) => state.head = Some(head),
+                HttpTask::Body(None, false) => {}
+                HttpTask::Body(Some(data), false) if data.is_empty() => {}
+                HttpTask::Failed(_) => due.push(task),
+                task => {
+                    ended |= task.is_end();
+                    if let Some(head) = state.head.take() {
+                        due.push(HttpTask::Header(head, false));
+                    }
+                    due.push(task);
+                }
+            }
+        }
+        let drop_all = state.gone;
+        (due, drop_all, ended)
+    }
+}
+
+#[async_trait]
+impl CustomSession for Replay {
+    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        if no_body_expected {
+            return self.watch().await;
+        }
+        Ok(self.stage.0.lock().pieces.pop_front())
+    }
+
+    fn is_body_done(&mut self) -> bool {
+        self.stage.0.lock().pieces.is_empty()
+    }
+
+    fn is_body_empty(&mut self) -> bool {
+        self.stage.0.lock().pieces.is_empty()
+    }
+
+    fn get_retry_buffer(&self) -> Option<Bytes> {
+        None
+    }
+
+    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        let (mut due, gone, ended) = self.due(tasks);
+        let failed = due.iter().position(|task| matches!(task, HttpTask::Failed(_)));
+        let failure = failed.and_then(|position| match due.drain(position..).next() {
+            Some(HttpTask::Failed(error)) => Some(error),
+            _ => None,
+        });
+        if !due.is_empty() && !gone {
+            let written = self.inner_mut().response_duplex_vec(due).await;
+            if let Err(error) = written {
+                let mut state = self.stage.0.lock();
+                state.gone = true;
+                let Some(patience) = state.drain else { return Err(error) };
+                state.deadline = Some(Instant::now() + patience);
+            }
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        if self.stage.0.lock().cut {
+            return Err(Error::explain(ErrorType::InternalError, "the answer was ended early").into_up());
+        }
+        Ok(ended)
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        if self.stage.client_gone() { Ok(()) } else { self.inner_mut().finish_body().await }
+    }
+
+    // Everything below passes through.
+
+    fn req_header(&self) -> &RequestHeader {
+        self.inner().req_header()
+    }
+
+    fn req_header_mut(&mut self) -> &mut RequestHeader {
+        self.inner_mut().req_header_mut()
+    }
+
+    async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        self.inner_mut().read_request_body().await
+    }
+
+    async fn drain_request_body(&mut self) -> Result<()> {
+        self.inner_mut().drain_request_body().await
+    }
+
+    async fn write_response_header(&mut self, resp: Box<ResponseHeader>, _end: bool) -> Result<()> {
+        self.inner_mut().write_response_header(resp).await
+    }
+
+    async fn write_response_header_ref(&mut self, resp: &ResponseHeader, _end: bool) -> Result<()> {
+        self.inner_mut().write_response_header_ref(resp).await
+    }
+
+    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
+        self.inner_mut().write_response_body(data, end).await
+    }
+
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        self.inner_mut().write_response_trailers(trailers).await
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.inner_mut().set_read_timeout(timeout);
+    }
+
+    fn get_read_timeout(&self) -> Option<Duration> {
+        self.inner().get_read_timeout()
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.inner_mut().set_write_timeout(timeout);
+    }
+
+    fn get_write_timeout(&self) -> Option<Duration> {
+        self.inner().get_write_timeout()
+    }
+
+    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
+        self.inner_mut().set_total_drain_timeout(timeout);
+    }
+
+    fn get_total_drain_timeout(&self) -> Option<Duration> {
+        self.inner().get_total_drain_timeout()
+    }
+
+    fn request_summary(&self) -> String {
+        self.inner().request_summary()
+    }
+
+    fn response_written(&self) -> Option<&ResponseHeader> {
+        self.inner().response_written()
+    }
+
+    async fn shutdown(&mut self, _code: u32, _ctx: &str) {
+        self.inner_mut().shutdown().await;
+    }
+
+    fn body_bytes_sent(&self) -> usize {
+        self.inner().body_bytes_sent()
+    }
+
+    fn body_bytes_read(&self) -> usize {
+        self.inner().body_bytes_read()
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        self.inner().digest()
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        self.inner_mut().digest_mut()
+    }
+
+    fn client_addr(&self) -> Option<&SocketAddr> {
+        self.inner().client_addr()
+    }
+
+    fn server_addr(&self) -> Option<&SocketAddr> {
+        self.inner().server_addr()
+    }
+
+    fn pseudo_raw_h1_request_header(&self) -> Bytes {
+        self.inner().to_h1_raw()
+    }
+
+    // The wrapper keeps the body itself.
+    fn enable_retry_buffering(&mut self) {}
+
+    fn retry_buffer_truncated(&self) -> bool {
+        false
+    }
+
+    // Custom messages are a feature of protocols that we do not speak.
+
+    async fn finish_custom(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_reader(
+        &mut self,
+    ) -> Option<Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>> {
+        None
+    }
+
+    fn restore_custom_message_reader(
+        &mut self,
+        _reader: Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
+        None
+    }
+
+    fn restore_custom_message_writer(&mut self, _writer: Box<dyn CustomMessageWrite>) -> Result<()> {
+        Ok(())
+    }
+}
+
+const SILENT_UPSTREAM: &str = "the upstream was silent for too long";

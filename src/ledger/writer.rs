@@ -1,0 +1,366 @@
+//! The writer: one thread that makes changes durable, many to a commit.
+//!
+//! An fsync costs milliseconds, a row microseconds, so rows wait for each other. A change that meets an idle writer
+//! goes at once; while that commit runs, the others gather, and two commits begin at least [`Options::collect`] apart.
+//! The thread is woken only out of idleness, never for each request: a futex call per change costs a quarter of the
+//! CPU on small requests.
+//!
+//! Everything is a position in one sequence. `pushed` counts what came, `committed` what is durable, and `stuck_at` is
+//! the furthest position that the storage failed to write, by an error or within a waiter's patience. All three only
+//! grow, so "the storage can write" is a comparison that heals by itself: `committed >= stuck_at`.
+//!
+//! Always true: changes are written in the order in which they came; a failed group is kept and tried again until it is
+//! written; nothing is dropped unless [`Writer::close`] runs out of time, and then recovery makes up for it. A panic
+//! here ends the process: books that can no longer be written must not be spent from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+
+use crate::store::contract::{Change, Journal, StoreError};
+
+/// Told after each commit how long it took and how many changes it held.
+pub type OnCommit = Box<dyn Fn(Duration, usize) + Send + Sync>;
+
+pub struct Options {
+    /// Changes that may wait for their commit. Above half of it new holds are refused, above a quarter notes are left
+    /// out; the ends of running requests are always taken.
+    pub queue_max: usize,
+    /// Two commits begin at least this far apart.
+    pub collect: Duration,
+    /// How long [`Hold::committed`](super::Hold::committed) waits.
+    pub commit_wait: Duration,
+    /// How long [`Ledger::close`](super::Ledger::close) waits.
+    pub close_wait: Duration,
+    pub on_commit: OnCommit,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            queue_max: 65_536,
+            collect: Duration::from_millis(2),
+            commit_wait: Duration::from_secs(2),
+            close_wait: Duration::from_secs(10),
+            on_commit: Box::new(|_, _| ()),
+        }
+    }
+}
+
+/// The storage cannot write for now, its queue is too long, or the ledger is closing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the ledger cannot be written for the moment")]
+pub struct LedgerUnavailable;
+
+/// The way to the writer thread. When the last user drops it, the thread writes what is left and ends.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// There is work for a parked writer.
+    work: Condvar,
+    /// The writer has ended.
+    ended: Condvar,
+    /// `committed` has grown.
+    durable: Notify,
+    accepting: AtomicBool,
+    pushed: AtomicU64,
+    committed: AtomicU64,
+    stuck_at: AtomicU64,
+    commits: AtomicU64,
+    commit_failures: AtomicU64,
+    notes_dropped: AtomicU64,
+    options: Options,
+}
+
+#[derive(Default)]
+struct Queue {
+    changes: Vec<Change>,
+    prune_before_ms: Option<i64>,
+    /// The writer sleeps until it is told.
+    parked: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// No new holds; what comes is still written.
+    Closing,
+    /// Nothing is taken any more.
+    Closed,
+    /// And the journal is released.
+    Ended,
+}
+
+impl Writer {
+    pub(super) fn start(journal: Box<dyn Journal>, options: Options) -> Result<Writer, StoreError> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+            durable: Notify::new(),
+            accepting: AtomicBool::new(true),
+            pushed: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+            stuck_at: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
+            commit_failures: AtomicU64::new(0),
+            notes_dropped: AtomicU64::new(0),
+            options,
+        });
+        let writer = Writer { shared: Arc::clone(&shared) };
+        thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || shared.run(journal))
+            .map_err(|error| StoreError::Unavailable(error.into()))?;
+        Ok(writer)
+    }
+
+    /// Puts a change at the end of the sequence and returns its position; `None` once the ledger is closed.
+    pub(super) fn enqueue(&self, change: Change) -> Option<u64> {
+        let mut queue = self.shared.queue.lock();
+        if matches!(queue.state, State::Closed | State::Ended) {
+            return None;
+        }
+        queue.changes.push(change);
+        let position = self.shared.pushed.load(Ordering::Relaxed).saturating_add(1);
+        self.shared.pushed.store(position, Ordering::Relaxed);
+        let parked = std::mem::take(&mut queue.parked);
+        drop(queue);
+        if parked {
+            self.shared.work.notify_one();
+        }
+        Some(position)
+    }
+
+    /// The same for what may be lost: left out while money needs the room.
+    pub(super) fn enqueue_note(&self, change: Change) {
+        let crowded = self.queue_entries() > self.share_of_queue(4);
+        if crowded || self.enqueue(change).is_none() {
+            self.shared.notes_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn prune(&self, before_ms: i64) {
+        let mut queue = self.shared.queue.lock();
+        queue.prune_before_ms = Some(before_ms);
+        self.shared.work.notify_one();
+    }
+
+    pub(super) fn is_committed(&self, position: u64) -> bool {
+        self.shared.committed.load(Ordering::Acquire) >= position
+    }
+
+    pub(super) async fn committed(&self, position: u64) -> Result<(), LedgerUnavailable> {
+        if self.is_committed(position) {
+            return Ok(());
+        }
+        let waiting = async {
+            loop {
+                // Taken before looking, so that a commit in between is not missed.
+                let news = self.shared.durable.notified();
+                if self.is_committed(position) {
+                    return;
+                }
+                news.await;
+            }
+        };
+        tokio::time::timeout(self.shared.options.commit_wait, waiting).await.map_err(|_| {
+            // A storage that hangs gives no error; whoever waits in vain tells the others.
+            self.shared.stuck_at.fetch_max(position, Ordering::Relaxed);
+            LedgerUnavailable
+        })
+    }
+
+    pub(super) fn healthy(&self) -> bool {
+        let shared = &self.shared;
+        shared.accepting.load(Ordering::Relaxed)
+            && shared.committed.load(Ordering::Relaxed) >= shared.stuck_at.load(Ordering::Relaxed)
+            && self.queue_entries() <= self.share_of_queue(2)
+    }
+
+    /// Changes that are not durable yet: waiting, or in the commit that is running.
+    pub(super) fn queue_entries(&self) -> u64 {
+        let committed = self.shared.committed.load(Ordering::Relaxed);
+        self.shared.pushed.load(Ordering::Relaxed).saturating_sub(committed)
+    }
+
+    fn share_of_queue(&self, parts: usize) -> u64 {
+        u64::try_from(self.shared.options.queue_max.checked_div(parts).unwrap_or(0)).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.shared.commits.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn commit_failures(&self) -> u64 {
+        self.shared.commit_failures.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn notes_dropped(&self) -> u64 {
+        self.shared.notes_dropped.load(Ordering::Relaxed)
+    }
+
+    /// Ends the thread when everything is written, or after `wait` with whatever is not.
+    pub(super) fn close(&self, wait: Duration) -> Result<(), StoreError> {
+        self.begin_close();
+        let mut queue = self.shared.queue.lock();
+        self.shared.ended.wait_while_for(&mut queue, |queue| queue.state != State::Ended, wait);
+        if queue.state != State::Ended {
+            // The writer sees this after its next failure and gives up.
+            queue.state = State::Closed;
+        }
+        match self.queue_entries() {
+            0 => Ok(()),
+            left => Err(StoreError::Unavailable(format!("{left} changes of the ledger were not written").into())),
+        }
+    }
+
+    fn begin_close(&self) {
+        self.shared.accepting.store(false, Ordering::Relaxed);
+        let mut queue = self.shared.queue.lock();
+        if queue.state == State::Open {
+            queue.state = State::Closing;
+        }
+        self.shared.work.notify_one();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.begin_close();
+    }
+}
+
+enum Work {
+    Commit,
+    Prune(i64),
+    End,
+}
+
+impl Shared {
+    fn run(&self, mut journal: Box<dyn Journal>) {
+        let _guard = AbortOnPanic;
+        let mut group = Vec::new();
+        loop {
+            match self.next(&mut group) {
+                Work::Commit => {
+                    let begun = Instant::now();
+                    if !self.commit_all(journal.as_mut(), &group) {
+                        break;
+                    }
+                    group.clear();
+                    thread::sleep(self.options.collect.saturating_sub(begun.elapsed()));
+                }
+                Work::Prune(before_ms) => self.prune_some(journal.as_mut(), before_ms),
+                Work::End => break,
+            }
+        }
+        // Released before anybody is told: the next process may open it at that moment.
+        drop(journal);
+        self.queue.lock().state = State::Ended;
+        self.ended.notify_all();
+    }
+
+    /// Waits for work and takes all that is there.
+    fn next(&self, group: &mut Vec<Change>) -> Work {
+        let mut queue = self.queue.lock();
+        loop {
+            if !queue.changes.is_empty() {
+                std::mem::swap(&mut queue.changes, group);
+                return Work::Commit;
+            }
+            match (queue.state, queue.prune_before_ms) {
+                (State::Open, Some(before_ms)) => return Work::Prune(before_ms),
+                (State::Open, None) => {
+                    queue.parked = true;
+                    self.work.wait(&mut queue);
+                    queue.parked = false;
+                }
+                _ => {
+                    queue.state = State::Closed;
+                    return Work::End;
+                }
+            }
+        }
+    }
+
+    /// False when it gave up.
+    fn commit_all(&self, journal: &mut dyn Journal, group: &[Change]) -> bool {
+        // After an outage the backlog is long: parts let the first waiters go early and keep transactions small.
+        group.chunks(GROUP_MAX).all(|part| self.commit(journal, part))
+    }
+
+    /// Commits, however often it takes; false when it was told to give up meanwhile.
+    fn commit(&self, journal: &mut dyn Journal, group: &[Change]) -> bool {
+        let entries = u64::try_from(group.len()).unwrap_or(u64::MAX);
+        let after = self.committed.load(Ordering::Relaxed).saturating_add(entries);
+        let mut back_off = BACK_OFF_MIN;
+        loop {
+            let begun = Instant::now();
+            let Err(error) = journal.commit(group) else {
+                self.committed.store(after, Ordering::Release);
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                self.durable.notify_waiters();
+                (self.options.on_commit)(begun.elapsed(), group.len());
+                return true;
+            };
+            self.stuck_at.fetch_max(after, Ordering::Relaxed);
+            self.commit_failures.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(error = chain(&error), entries, retry_in = ?back_off, "the ledger cannot be written");
+            if self.queue.lock().state == State::Closed {
+                return false;
+            }
+            thread::sleep(back_off);
+            back_off = back_off.saturating_mul(2).min(BACK_OFF_MAX);
+        }
+    }
+
+    /// One bounded batch; the next one comes after what has been queued meanwhile.
+    fn prune_some(&self, journal: &mut dyn Journal, before_ms: i64) {
+        let more = journal.prune(before_ms).unwrap_or_else(|error| {
+            tracing::warn!(error = chain(&error), "old request records could not be removed; the next round will");
+            0
+        });
+        let mut queue = self.queue.lock();
+        if more == 0 && queue.prune_before_ms == Some(before_ms) {
+            queue.prune_before_ms = None;
+        }
+    }
+}
+
+fn chain(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Crash-only: without its writer a process must not go on admitting; the next start recovers.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("the ledger's writer panicked; the process ends and the next start recovers");
+            std::process::abort();
+        }
+    }
+}
+
+/// A transaction of this size takes some tens of milliseconds.
+const GROUP_MAX: usize = 4_096;
+const BACK_OFF_MIN: Duration = Duration::from_millis(50);
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);

@@ -1,0 +1,367 @@
+//! One request, from its head to its settlement.
+//!
+//! The edge calls these methods from Pingora's filters, in order. The parts are filled stage by stage; what a stage
+//! needs and does not find means that an earlier one refused, and there is nothing to do.
+//!
+//! Always true: an exchange that holds money settles it, on every way out: by [`Exchange::finish`], or, should that
+//! never run (a panic, a runtime torn down), by the hold's own guard.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::core::api_error::{ApiError, Purse};
+use crate::core::catalog::OnDisconnect;
+use crate::core::money::Nano;
+use crate::core::usage::Usage;
+use crate::ledger::Hold;
+use crate::limits::contract::{Permit, RateState};
+use crate::protocol::endpoint::Endpoint;
+use crate::protocol::request::{self, Facts};
+use crate::store::contract::RequestId;
+
+use super::attempt::{Attempt, Fault};
+use super::authenticate::{self, Caller, Presented};
+use super::memory::BodyLease;
+use super::meter::{Meter, Step};
+use super::reserve::{self, Asked, Reservation};
+use super::rewrite::{self, UpstreamCall};
+use super::route::{self, Route};
+use super::{Pipeline, admit, record, settle};
+
+pub struct Exchange {
+    pub pipeline: Arc<Pipeline>,
+    pub request: RequestId,
+    pub started: Instant,
+    pub started_at_ms: i64,
+    pub endpoint: Option<Endpoint>,
+    pub caller: Option<Caller>,
+    permit: Option<Permit>,
+    /// What the rate limit headers say when there is no permit to ask.
+    refused_rates: Option<RateState>,
+    pub facts: Option<Facts>,
+    body: Bytes,
+    _body_lease: Option<BodyLease>,
+    pub route: Option<Route>,
+    pub reservation: Option<Reservation>,
+    pub attempt: Option<Attempt>,
+    pub meter: Option<Meter>,
+    pub end: Option<End>,
+    checkpoint_at: Option<Instant>,
+    /// What the client was told.
+    pub status: u16,
+    _in_flight: Option<InFlight>,
+    finished: bool,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// The whole answer went out.
+    Answered,
+    ClientGone,
+    /// The upstream broke off after something had been given out.
+    UpstreamCut,
+    /// No upstream answered.
+    UpstreamFailed(ApiError),
+    /// The upstream judged the request wrong.
+    Rejected(ApiError),
+    /// We said no, before anything was sent.
+    Refused(ApiError),
+    /// The money ran out in the middle of a stream.
+    FundsExhausted(ApiError),
+}
+
+impl End {
+    /// The error to show, where there is one.
+    pub fn error(&self) -> Option<&ApiError> {
+        match self {
+            End::UpstreamFailed(error) | End::Rejected(error) | End::Refused(error) | End::FundsExhausted(error) => {
+                Some(error)
+            }
+            End::Answered | End::ClientGone | End::UpstreamCut => None,
+        }
+    }
+}
+
+/// Counts a running request for as long as it lives.
+struct InFlight(Arc<crate::metrics::Metrics>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+impl Exchange {
+    pub fn new(pipeline: Arc<Pipeline>, now: Instant, now_ms: i64) -> Exchange {
+        Exchange {
+            pipeline,
+            request: RequestId::new(),
+            started: now,
+            started_at_ms: now_ms,
+            endpoint: None,
+            caller: None,
+            permit: None,
+            refused_rates: None,
+            facts: None,
+            body: Bytes::new(),
+            _body_lease: None,
+            route: None,
+            reservation: None,
+            attempt: None,
+            meter: None,
+            end: None,
+            checkpoint_at: None,
+            status: 0,
+            _in_flight: None,
+            finished: false,
+        }
+    }
+
+    /// # Errors
+    /// As [`authenticate::authenticate`].
+    pub fn authenticate(&mut self, presented: Presented<'_>, address: IpAddr) -> Result<Caller, ApiError> {
+        let caller = authenticate::authenticate(&self.pipeline, presented, address, self.started_at_ms)?;
+        self.caller = Some(caller.clone());
+        Ok(caller)
+    }
+
+    /// # Errors
+    /// 429; 503 while draining or while the storage cannot write.
+    pub fn admit(&mut self, endpoint: Endpoint, caller: &Caller, now: Instant) -> Result<(), ApiError> {
+        self.endpoint = Some(endpoint);
+        if self.pipeline.is_draining() || !self.pipeline.ledger.healthy() {
+            return Err(ApiError::Unavailable { retry_after: reserve::STORAGE_RETRY_AFTER });
+        }
+        match admit::admit(&self.pipeline, caller, now) {
+            Ok(permit) => self.permit = Some(permit),
+            Err(refusal) => {
+                let error = ApiError::from(&refusal);
+                self.refused_rates = Some(refusal.state);
+                return Err(error);
+            }
+        }
+        self.pipeline.metrics.in_flight.inc();
+        self._in_flight = Some(InFlight(self.pipeline.metrics.clone()));
+        Ok(())
+    }
+
+    /// Understands the body, finds who can answer it, and sets aside its price.
+    ///
+    /// # Errors
+    /// 400, 422, 429, 402, 500, 503, in this order of precedence.
+    pub fn prepare(&mut self, body: Bytes, lease: BodyLease, now: Instant) -> Result<(), ApiError> {
+        let (Some(endpoint), Some(caller), Some(permit)) = (self.endpoint, &self.caller, &mut self.permit) else {
+            return Err(ApiError::Server);
+        };
+        let facts = request::understand(endpoint, &body)?;
+        let route = route::route(self.pipeline.snapshot(), caller, endpoint, &facts.model, now)?;
+        let asked = Asked {
+            request: self.request,
+            endpoint,
+            facts: &facts,
+            model: &route.model,
+            started_at_ms: self.started_at_ms,
+        };
+        self.reservation = Some(reserve::reserve(&self.pipeline, caller, permit, &asked, now)?);
+        self.route = Some(route);
+        self.facts = Some(facts);
+        self.body = body;
+        self._body_lease = Some(lease);
+        Ok(())
+    }
+
+    /// The next try, if there is one: picks an upstream that may be called now and writes its request.
+    pub fn next_attempt(&mut self, now: Instant) -> Option<&Attempt> {
+        // A stale pooled connection is tried again with the same upstream: the attempt is still there.
+        if self.attempt.is_none() {
+            let route = self.route.as_mut()?;
+            self.attempt = loop {
+                let candidate = route.advance()?;
+                let member = route.snapshot.fleet.member(&candidate.upstream.name)?.clone();
+                if let Some(attempt) = Attempt::begin(candidate, member, now) {
+                    break Some(attempt);
+                }
+            };
+        }
+        self.meter = None;
+        self.attempt.as_ref()
+    }
+
+    pub fn upstream_call(&self) -> Option<UpstreamCall> {
+        let (endpoint, facts, attempt) = (self.endpoint?, self.facts.as_ref()?, self.attempt.as_ref()?);
+        Some(rewrite::rewrite(endpoint, facts, &self.body, &attempt.candidate, attempt.secret.as_ref()))
+    }
+
+    /// A try failed. True: another upstream can take over. False: this was the last word, and it is in `end`.
+    pub fn attempt_failed(&mut self, fault: Fault, now: Instant) -> bool {
+        let metrics = self.pipeline.metrics.clone();
+        if let Some(mut attempt) = self.attempt.take() {
+            attempt.failed(fault, &metrics, now);
+            let more = self.route.as_ref().is_some_and(Route::has_more);
+            tracing::warn!(
+                request_id = %self.request, upstream = attempt.upstream_name(), reason = fault.reason(), more,
+                "upstream failed"
+            );
+            if more {
+                let labels = [attempt.upstream_name(), fault.reason()];
+                metrics.upstream_failovers.with_label_values(&labels).inc();
+                self.meter = None;
+                return true;
+            }
+            // Keep it: the record names the upstream that was tried last.
+            self.attempt = Some(attempt);
+        }
+        if self.end.is_none() {
+            self.end = Some(End::UpstreamFailed(ApiError::Server));
+        }
+        false
+    }
+
+    /// An answer has begun: chooses how it is read.
+    pub fn answer_begins(&mut self, status: u16, is_event_stream: bool, now: Instant) {
+        let (Some(endpoint), Some(facts)) = (self.endpoint, &self.facts) else { return };
+        self.meter = Some(match status {
+            400 | 413 | 422 => Meter::rejection(status, now),
+            // An upstream reports because we asked, or unasked; the client gets its report only if the client asked.
+            _ if is_event_stream => Meter::stream(endpoint, facts.include_usage, now),
+            _ => Meter::whole(endpoint, now),
+        });
+    }
+
+    /// One piece of the answer.
+    pub fn answer_piece(&mut self, chunk: Option<Bytes>, end: bool, now: Instant) -> Step {
+        let Some(meter) = &mut self.meter else { return Step::Pass(chunk.unwrap_or_default()) };
+        let released_before = meter.released();
+        let step = meter.feed(chunk, end, now);
+        let released = meter.released();
+        if released && !released_before {
+            if let Some(attempt) = &mut self.attempt {
+                let labels = [attempt.candidate.upstream.name.as_str(), "200"];
+                self.pipeline.metrics.upstream_requests.with_label_values(&labels).inc();
+                attempt.succeeded();
+            }
+        }
+        if released && !end {
+            let due = self.checkpoint_at.is_none_or(|at| now.saturating_duration_since(at) >= CHECKPOINT_EVERY);
+            if due {
+                self.checkpoint_at = Some(now);
+                self.checkpoint();
+            }
+            if let Some(error) = self.extend_hold() {
+                self.end = Some(End::FundsExhausted(error));
+                let Step::Pass(out) = step else { return step };
+                return Step::Cut(out);
+            }
+        }
+        step
+    }
+
+    /// The answer broke off after something of it had been given out.
+    pub fn cut(&mut self, now: Instant) {
+        let metrics = self.pipeline.metrics.clone();
+        if let Some(attempt) = &mut self.attempt {
+            attempt.failed(Fault::Ill("cut"), &metrics, now);
+        }
+        self.end = Some(End::UpstreamCut);
+    }
+
+    /// What the request would cost if the process died now.
+    fn checkpoint(&mut self) {
+        let (usage, _) = settle::usage_so_far(self);
+        let charge = self.cost(&usage);
+        let upstream = self.attempt.as_ref().map(|attempt| attempt.candidate.upstream.name.clone()).unwrap_or_default();
+        if let Some(reservation) = &mut self.reservation {
+            reservation.hold.checkpoint(charge, &upstream, usage.input_total(), usage.output_total());
+        }
+    }
+
+    /// A stream that nears what was set aside for it sets aside more; the error if the balance cannot.
+    fn extend_hold(&mut self) -> Option<ApiError> {
+        let (route, caller) = (self.route.as_ref()?, self.caller.as_ref()?);
+        let text_bytes = self.meter.as_ref()?.facts()?.text_bytes;
+        let reservation = self.reservation.as_mut()?;
+        let seen = route.snapshot.calibration(&route.model.name).output_tokens(text_bytes);
+        if seen.saturating_mul(10) < reservation.bound.output_tokens.saturating_mul(9) {
+            return None;
+        }
+        let mut bound = reservation.bound.clone();
+        bound.output_tokens = bound.output_tokens.saturating_add(route.model.output_hold.max(seen / 4));
+        let ceiling = route.model.price.ceiling(&bound, self.started_at_ms, caller.group.markup);
+        let more = ceiling.saturating_sub(reservation.hold.amount()).max(Nano::ZERO);
+        if reservation.hold.extend(more).is_err() {
+            return Some(ApiError::InsufficientBalance {
+                needed: more,
+                available: caller.key.account.balance().available.max(Nano::ZERO),
+                whose: Purse::Account,
+                fits_later: false,
+            });
+        }
+        reservation.bound = bound;
+        None
+    }
+
+    /// What this usage costs this caller for this model, at the prices the request started with.
+    pub fn cost(&self, usage: &Usage) -> Nano {
+        match (&self.route, &self.caller) {
+            (Some(route), Some(caller)) => route.model.price.cost(usage, self.started_at_ms, caller.group.markup),
+            _ => Nano::ZERO,
+        }
+    }
+
+    pub fn rates(&self, now: Instant) -> Option<RateState> {
+        self.permit.as_ref().map(|permit| permit.state(now)).or(self.refused_rates)
+    }
+
+    pub fn hold(&self) -> Option<&Hold> {
+        self.reservation.as_ref().map(|reservation| &reservation.hold)
+    }
+
+    /// The client has left: its place is free at once, whatever still has to be read.
+    pub fn client_left(&mut self) {
+        if let Some(permit) = &mut self.permit {
+            permit.release_slots();
+        }
+    }
+
+    pub fn on_disconnect(&self) -> OnDisconnect {
+        self.attempt.as_ref().map_or(OnDisconnect::Cancel, |attempt| attempt.candidate.upstream.on_disconnect)
+    }
+
+    /// The end: settles and records, once.
+    pub fn finish(&mut self, now: Instant) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        let end = self.end.get_or_insert(End::Answered).clone();
+        if let Some(mut permit) = self.permit.take() {
+            match &end {
+                // A refused request uses up nothing.
+                End::Refused(_) => permit.cancel(now),
+                _ => {
+                    let (usage, _) = settle::usage_so_far(self);
+                    permit.true_up(usage.input_total().saturating_add(usage.output_total()), now);
+                }
+            }
+        }
+        let settled = settle::settle(self, &end, now);
+        record::record(self, &end, settled.as_ref(), now);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // Pingora runs `logging` for every request it finishes; a panic in a filter is the exception.
+        if !self.finished && self.reservation.is_some() && !std::thread::panicking() {
+            self.end.get_or_insert(End::ClientGone);
+            self.finish(Instant::now());
+        }
+    }
+}
+
+/// A running stream's cost is written down at least this often, so that a crash loses no more.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(4);

@@ -1,0 +1,105 @@
+//! An upstream's own "no" about the request itself: its 400, 413 and 422 are the client's business.
+//!
+//! The words pass on, in our shape, after everything that looks like a credential or an address was taken out of them.
+
+use crate::core::api_error::ApiError;
+
+pub struct Rejection {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Rejection {
+    pub fn new(status: u16) -> Self {
+        Rejection { status, body: Vec::new() }
+    }
+
+    pub fn feed(&mut self, chunk: &[u8]) {
+        let room = BODY_BYTES_MAX.saturating_sub(self.body.len());
+        self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+
+    pub fn to_api_error(&self) -> ApiError {
+        let parsed: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        // OpenAI: {"error": {"message", "param"}}; others: {"error": "…"}, {"message": "…"}, {"detail": "…"}.
+        let error = &parsed["error"];
+        let words = [&error["message"], error, &parsed["message"], &parsed["detail"]];
+        let message = words.iter().find_map(|value| value.as_str()).unwrap_or("The upstream refused the request.");
+        ApiError::RejectedUpstream {
+            status: self.status,
+            message: redacted(message),
+            param: error["param"].as_str().map(|param| redacted(param)),
+        }
+    }
+}
+
+/// Takes out of a text what must not reach a client: credentials, URLs, host names with a port, addresses.
+pub fn redacted(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len().min(MESSAGE_CHARS_MAX));
+    for word in text.split_inclusive(|c: char| c.is_whitespace()) {
+        let bare = word.trim_end();
+        if gives_something_away(bare) {
+            clean.push_str("[redacted]");
+            clean.push_str(&word[bare.len()..]);
+        } else {
+            clean.push_str(word);
+        }
+    }
+    clean.chars().filter(|c| !c.is_control() || *c == '\n').take(MESSAGE_CHARS_MAX).collect()
+}
+
+/// A URL, an IP address, or a long run that is both letters and digits or begins like a provider's key.
+fn gives_something_away(word: &str) -> bool {
+    let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let lower = core.to_ascii_lowercase();
+    let is_url = lower.contains("://");
+    let is_key = ["sk-", "sk_", "pk-", "key-", "org-", "proj_", "bearer"].iter().any(|head| lower.starts_with(head));
+    let is_address = core.split(':').next().is_some_and(|host| host.parse::<std::net::IpAddr>().is_ok());
+    let opaque = |part: &str| {
+        part.len() >= 20
+            && part.chars().any(|c| c.is_ascii_digit())
+            && part.chars().any(|c| c.is_ascii_alphabetic())
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '*'))
+    };
+    is_url || (is_key && core.len() > 8) || is_address || core.split(['-', '.', '=', ':', '\'', '"']).any(opaque)
+}
+
+const BODY_BYTES_MAX: usize = 64 * 1024;
+const MESSAGE_CHARS_MAX: usize = 2_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(body: &str) -> ApiError {
+        let mut rejection = Rejection::new(400);
+        rejection.feed(body.as_bytes());
+        rejection.to_api_error()
+    }
+
+    #[test]
+    fn the_upstreams_words_pass_on() {
+        let error = rejected(r#"{"error":{"message":"Unknown field 'foo'.","param":"foo"}}"#);
+        assert_eq!(error.message(), "Unknown field 'foo'.");
+        assert_eq!(error.param(), Some("foo"));
+        assert_eq!(error.code(), "invalid_request");
+        assert_eq!(rejected(r#"{"detail":"too long"}"#).message(), "too long");
+        assert_eq!(rejected("<html>").message(), "The upstream refused the request.");
+    }
+
+    #[test]
+    fn secrets_and_addresses_do_not() {
+        for secret in [
+            "sk-proj-abcdef1234567890abcdef",
+            "Incorrect key: sk-abc**********wxyz.",
+            "see https://api.internal.example/v1/x",
+            "dial 10.0.0.7:8443 failed",
+            "token eyJhbGciOiJIUzI1NiJ9abcdef0123",
+            "org-AbCdEf0123456789",
+        ] {
+            let clean = redacted(secret);
+            assert!(clean.contains("[redacted]"), "{clean}");
+        }
+        assert_eq!(redacted("'max_tokens' is too large: 100000."), "'max_tokens' is too large: 100000.");
+    }
+}

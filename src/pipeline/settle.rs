@@ -1,0 +1,148 @@
+//! Stage 8: what it cost. Exactly once per request.
+//!
+//! How a request ended decides what it costs (CONTRACT section 4 has the public table): reported usage where the
+//! upstream reported, an estimate of what was sent and received where it did not, nothing where nothing came.
+
+use std::time::Instant;
+
+use crate::core::money::Nano;
+use crate::core::usage::{ImageKind, Usage};
+use crate::protocol::stream;
+use crate::store::contract::{Outcome, RequestRow};
+
+use super::exchange::{End, Exchange};
+
+/// Books the request's end. `None` when there is nothing to book: no known key, or refused before it was understood.
+pub fn settle(exchange: &mut Exchange, end: &End, now: Instant) -> Option<RequestRow> {
+    let outcome = outcome(exchange, end);
+    let (usage, estimated) = match outcome {
+        Outcome::Ok | Outcome::ClientGone | Outcome::UpstreamCut => usage_so_far(exchange),
+        _ => (Usage::default(), false),
+    };
+    let charge = match outcome {
+        Outcome::Ok | Outcome::ClientGone | Outcome::UpstreamCut if usage != Usage::default() => exchange.cost(&usage),
+        // A price per request is due for a whole answer even if it used no tokens.
+        Outcome::Ok => exchange.cost(&usage),
+        _ => Nano::ZERO,
+    };
+    let mut row = row(exchange, outcome, &usage, estimated, now)?;
+    row.charge = charge;
+    if outcome == Outcome::Ok && !estimated {
+        learn(exchange, &usage);
+    }
+    match exchange.reservation.take() {
+        Some(reservation) => row.charge = reservation.hold.settle(row.clone()),
+        None => exchange.pipeline.ledger.record_refused(row.clone()),
+    }
+    Some(row)
+}
+
+/// What was used up to now, and whether that is an estimate.
+pub fn usage_so_far(exchange: &Exchange) -> (Usage, bool) {
+    let Some(facts) = exchange.meter.as_ref().and_then(|meter| meter.facts()) else {
+        return (Usage::default(), false);
+    };
+    let cut = matches!(exchange.end, Some(End::UpstreamCut | End::FundsExhausted(_) | End::ClientGone));
+    match &facts.usage {
+        Some(reported) => {
+            let mut usage = reported.clone();
+            if cut && !facts.done_seen {
+                // A cumulative report lags behind what was delivered.
+                let counted = estimated_output(exchange, facts);
+                usage.output_text = usage.output_text.max(counted.saturating_sub(usage.output_reasoning));
+            }
+            name_images(exchange, &mut usage);
+            (usage, false)
+        }
+        None if facts.content_begun || facts.text_bytes > 0 => {
+            let usage = Usage {
+                input_text: estimated_input(exchange),
+                output_text: estimated_output(exchange, facts),
+                ..Usage::default()
+            };
+            (usage, true)
+        }
+        None => (Usage::default(), false),
+    }
+}
+
+fn outcome(exchange: &Exchange, end: &End) -> Outcome {
+    let content_begun =
+        exchange.meter.as_ref().and_then(|meter| meter.facts()).is_some_and(|facts| facts.content_begun);
+    match end {
+        End::Answered => Outcome::Ok,
+        End::ClientGone => Outcome::ClientGone,
+        End::UpstreamCut if content_begun => Outcome::UpstreamCut,
+        End::UpstreamCut | End::UpstreamFailed(_) => Outcome::UpstreamFailed,
+        End::Rejected(_) => Outcome::Rejected,
+        End::Refused(_) => Outcome::Refused,
+        // We ended it ourselves, for the same price: what was delivered.
+        End::FundsExhausted(_) => Outcome::UpstreamCut,
+    }
+}
+
+/// Input as estimated from its bytes, by what this model's upstreams reported before; media as in the hold.
+fn estimated_input(exchange: &Exchange) -> u64 {
+    let (Some(route), Some(facts)) = (&exchange.route, &exchange.facts) else { return 0 };
+    let calibration = route.snapshot.calibration(&route.model.name);
+    calibration.input_tokens(facts.text_bytes).saturating_add(facts.other_tokens).min(facts.input_tokens)
+}
+
+fn estimated_output(exchange: &Exchange, facts: &stream::Facts) -> u64 {
+    let Some(route) = &exchange.route else { return 0 };
+    route.snapshot.calibration(&route.model.name).output_tokens(facts.text_bytes)
+}
+
+/// Where an answer does not say what its pictures look like, the request does.
+fn name_images(exchange: &Exchange, usage: &mut Usage) {
+    let Some(facts) = exchange.facts.as_ref().filter(|_| usage.images > 0) else { return };
+    let ImageKind { quality, size } = &mut usage.image_kind;
+    if quality.is_empty() {
+        quality.clone_from(&facts.image_kind.quality);
+    }
+    if size.is_empty() {
+        size.clone_from(&facts.image_kind.size);
+    }
+}
+
+fn learn(exchange: &Exchange, usage: &Usage) {
+    let (Some(route), Some(facts), Some(meter)) = (&exchange.route, &exchange.facts, &exchange.meter) else { return };
+    let calibration = route.snapshot.calibration(&route.model.name);
+    if facts.other_tokens == 0 {
+        calibration.observe_input(facts.text_bytes, usage.input_total());
+    }
+    if let Some(answer) = meter.facts().filter(|_| usage.output_reasoning == 0) {
+        calibration.observe_output(answer.text_bytes, usage.output_total());
+    }
+}
+
+fn row(exchange: &Exchange, outcome: Outcome, usage: &Usage, estimated: bool, now: Instant) -> Option<RequestRow> {
+    let (caller, endpoint) = (exchange.caller.as_ref()?, exchange.endpoint?);
+    // Refused before the body was understood: metrics count it, the books need not know.
+    let model = exchange.route.as_ref().map(|route| &route.model)?;
+    let since_start =
+        |at: Instant| u32::try_from(at.saturating_duration_since(exchange.started).as_millis()).unwrap_or(u32::MAX);
+    let anomalous = exchange.meter.as_ref().and_then(|meter| meter.facts()).is_some_and(|facts| facts.anomalous);
+    Some(RequestRow {
+        request: exchange.request,
+        account: caller.record.account,
+        key: caller.record.id,
+        endpoint: endpoint.label().into(),
+        model: model.name.clone(),
+        upstream: exchange.attempt.as_ref().map(|attempt| attempt.upstream_name().to_owned()).unwrap_or_default(),
+        status: exchange.status,
+        outcome,
+        estimated,
+        anomalous,
+        streamed: exchange.facts.as_ref().is_some_and(|facts| facts.stream),
+        input_tokens: usage.input_total(),
+        cached_input_tokens: usage.input_cached_total(),
+        output_tokens: usage.output_total(),
+        reasoning_tokens: usage.output_reasoning,
+        charge: Nano::ZERO,
+        price_version: model.price.version.clone(),
+        started_at_ms: exchange.started_at_ms,
+        ttft_ms: exchange.meter.as_ref().and_then(|meter| meter.first_content_at).map(since_start),
+        duration_ms: since_start(now),
+    })
+}

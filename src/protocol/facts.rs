@@ -1,0 +1,213 @@
+//! What an answer says about itself: usage, how much text there was, how it ended.
+//!
+//! [`Facts`] is what the rest of the gateway reads, of a streamed answer as of a whole one. [`Reading`] gathers them out
+//! of one JSON text after the other, for both readers.
+//!
+//! Always true: the text of an error is never counted as generated text, and usage is the last that could be believed.
+
+use serde_json::Value;
+
+use super::endpoint::Endpoint;
+use super::place::Place;
+use super::scan::Found;
+use super::usage::{Join, Report};
+use crate::core::usage::{ImageKind, Tier, Usage};
+
+/// Facts of an answer, growing as its bytes pass.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The last report, field by field. None: never reported, or not credible.
+    pub usage: Option<Usage>,
+    /// The service tier that the answer names, whether it reported usage or not.
+    pub tier: Option<Tier>,
+    /// Bytes of generated text: content, refusals, arguments of tool calls, visible reasoning.
+    pub text_bytes: u64,
+    /// Some choice carried text, a tool call or a reason to finish; a whole answer is real.
+    pub content_begun: bool,
+    /// A choice gave its reason to finish.
+    pub finish_seen: bool,
+    /// `[DONE]` came.
+    pub done_seen: bool,
+    /// What the upstream said went wrong.
+    pub error: Option<AnswerError>,
+    /// A count was refused, or cut to what it is a part of.
+    pub anomalous: bool,
+}
+
+/// An error, as an answer's body or as an event of a stream. Upstreams quote requests and name themselves in it: it is
+/// for the log, and for clients only where it is known to be about the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerError {
+    /// At most [`MESSAGE_BYTES_MAX`].
+    pub message: String,
+    /// The error's `code`, else its `type`.
+    pub code: Option<String>,
+}
+
+impl AnswerError {
+    /// From the value of an `error` member: an object or a string. What is neither is its own message.
+    pub fn from_json(json: &[u8]) -> Self {
+        let Ok(error) = serde_json::from_slice::<Value>(json) else {
+            return AnswerError { message: bounded(&String::from_utf8_lossy(json)), code: None };
+        };
+        let word = |name| match error.get(name) {
+            Some(Value::String(word)) if !word.is_empty() => Some(bounded(word)),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            _ => None,
+        };
+        let message = match (&error, error.get("message")) {
+            (Value::String(message), _) | (_, Some(Value::String(message))) => bounded(message),
+            _ => bounded(&error.to_string()),
+        };
+        AnswerError { message, code: word("code").or_else(|| word("type")) }
+    }
+}
+
+/// Gathers facts.
+#[derive(Debug)]
+pub(super) struct Reading {
+    endpoint: Endpoint,
+    pub facts: Facts,
+    report: Report,
+    /// A report of usage was there and nothing of it could be believed.
+    disbelieved: bool,
+    images: Option<u64>,
+    image_kind: ImageKind,
+}
+
+impl Reading {
+    pub fn new(endpoint: Endpoint) -> Self {
+        Reading {
+            endpoint,
+            facts: Facts::default(),
+            report: Report::default(),
+            disbelieved: false,
+            images: None,
+            image_kind: ImageKind::default(),
+        }
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
+    /// Takes what a whole JSON text says.
+    pub fn absorb(&mut self, found: &Found) {
+        let facts = &mut self.facts;
+        facts.text_bytes = facts.text_bytes.saturating_add(found.text_bytes);
+        facts.content_begun |= found.text_bytes > 0 || found.call || found.finish;
+        facts.finish_seen |= found.finish;
+        facts.anomalous |= found.overflow;
+        let finished_picture = self.finished_picture(found);
+        if finished_picture {
+            self.images = Some(self.images.unwrap_or(0).saturating_add(1));
+            self.facts.content_begun = true;
+        } else if self.endpoint == Endpoint::ImagesGenerations && found.data_entries.is_some() {
+            self.images = found.data_entries;
+        }
+        let news = found.values().next().is_some() || self.images.is_some();
+        let join = if finished_picture { Join::Add } else { Join::Replace };
+        // What stands beside the choices is the last word.
+        for inner in [true, false] {
+            for (place, json) in found.values() {
+                if (place == Place::InnerUsage) == inner {
+                    self.value(place, json, join);
+                }
+            }
+        }
+        if news {
+            self.renew_usage();
+        }
+    }
+
+    /// An error in place of an answer, or of the rest of it.
+    pub fn fail(&mut self, found: &Found) {
+        let json = found.values().filter(|(place, _)| *place == Place::Error).map(|(_, json)| json).last();
+        self.facts.error = Some(json.map(AnswerError::from_json).unwrap_or_default());
+    }
+
+    /// One more finished picture of a stream of pictures, which has its own usage: the only reports that add up.
+    fn finished_picture(&self, found: &Found) -> bool {
+        let finished = |(place, json): (Place, &[u8])| {
+            place == Place::Type && matches!(json, b"\"image_generation.completed\"" | b"\"image_edit.completed\"")
+        };
+        self.endpoint == Endpoint::ImagesGenerations && found.values().any(finished)
+    }
+
+    fn value(&mut self, place: Place, json: &[u8], join: Join) {
+        match place {
+            Place::Usage | Place::InnerUsage => {
+                let refused = self.report.take(json, join).is_err();
+                self.facts.anomalous |= refused;
+                self.disbelieved |= refused;
+            }
+            Place::ServiceTier => self.facts.tier = short_word(json).map(|tier| Tier::from_wire(&tier)),
+            Place::Size => self.image_kind.size = short_word(json).unwrap_or_default(),
+            Place::Quality => self.image_kind.quality = short_word(json).unwrap_or_default(),
+            _ => {}
+        }
+    }
+
+    fn renew_usage(&mut self) {
+        let mut usage = match self.report.usage(self.endpoint) {
+            Some((usage, clamped)) => {
+                self.facts.anomalous |= clamped;
+                usage
+            }
+            // Pictures that are sold by the piece come without a report of tokens.
+            None if self.images.is_some() && !self.disbelieved => Usage::default(),
+            None => return,
+        };
+        if let Some(images) = self.images {
+            usage.images = images;
+            usage.image_kind = self.image_kind.clone();
+        }
+        usage.tier = self.facts.tier.unwrap_or_default();
+        self.facts.usage = Some(usage);
+    }
+}
+
+/// A string that names one of few things.
+fn short_word(json: &[u8]) -> Option<String> {
+    let word = serde_json::from_slice::<String>(json).ok()?;
+    (word.len() <= WORD_BYTES_MAX).then_some(word)
+}
+
+fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned()
+}
+
+/// Of an error's message and of its code.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+
+const WORD_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+pub(super) mod golden;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_read_in_every_shape() {
+        let read = |json: &str| {
+            let AnswerError { message, code } = AnswerError::from_json(json.as_bytes());
+            (message, code)
+        };
+        let some = |word: &str| Some(word.to_owned());
+        assert_eq!(read(r#""over\u0021""#), ("over!".into(), None));
+        assert_eq!(read(r#"{"message":"m","code":"c","type":"t"}"#), ("m".into(), some("c")));
+        assert_eq!(read(r#"{"message":"m","code":502}"#), ("m".into(), some("502")));
+        assert_eq!(read(r#"{"message":"m","code":null,"type":"t"}"#), ("m".into(), some("t")));
+        assert_eq!(read(r#"{"detail":"d"}"#), (r#"{"detail":"d"}"#.into(), None));
+        assert_eq!(read("upstream is down"), ("upstream is down".into(), None));
+        assert_eq!(read(""), (String::new(), None));
+    }
+
+    #[test]
+    fn messages_are_bounded_at_a_character() {
+        let error = AnswerError::from_json(format!("{{\"message\":\"{}\"}}", "é1".repeat(1_000)).as_bytes());
+        assert!(error.message.len() <= MESSAGE_BYTES_MAX && error.message.len() > MESSAGE_BYTES_MAX - 4);
+    }
+}

@@ -1,0 +1,20 @@
+//! Formats of the wire: bytes to facts, and the smallest edits back.
+//!
+//! Everything here is pure: bytes and values in, values out, no I/O and no clock. What a client or an upstream sends is
+//! judged here, once, and bounded here; the floors above see facts only.
+//!
+//! A request: [`endpoint`] reads its path, [`request`] its body. An answer: [`whole`] or, in events, [`stream`]. Where
+//! nobody reports tokens, [`estimate`].
+
+pub mod endpoint;
+pub mod estimate;
+mod facts;
+mod json;
+mod place;
+mod prompt;
+pub mod request;
+mod scan;
+pub mod sse;
+pub mod stream;
+pub mod usage;
+pub mod whole;

@@ -1,0 +1,335 @@
+//! What a request's body says, and the smallest edit that makes it an upstream's.
+//!
+//! A body is read once and never serialised again: fields that nobody here knows reach the upstream byte for byte, and
+//! what was judged is what is sent. An edit is a splice of the client's own memory around a few new bytes.
+//!
+//! Always true of [`Facts`]: every number is within the bounds below, so that the price of the dearest request cannot
+//! overflow; a field of the wrong type has been refused, not ignored.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::endpoint::Endpoint;
+use super::json::{JsonError, Kind, Reader};
+use super::prompt::Tally;
+use crate::core::api_error::ApiError;
+use crate::core::usage::{COUNT_MAX, ImageKind, Tier};
+
+/// What a body says, judged once.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub model: String,
+    pub stream: bool,
+    /// Whether the client itself asked for usage in the stream.
+    pub include_usage: bool,
+    /// The larger, where two fields name a maximum.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers will be generated, each with up to the maximum of tokens: `n` or `best_of`, whichever is more,
+    /// for each prompt. At least 1.
+    pub choices: u64,
+    pub tier: Tier,
+    /// Input for the hold: at least what an upstream will count, practically always.
+    pub input_tokens: u64,
+    /// Bytes of text in the input, media excepted.
+    pub text_bytes: u64,
+    /// The part of `input_tokens` that is not text: media and token ids. Where it is not zero, the reported input says
+    /// nothing about bytes per token.
+    pub other_tokens: u64,
+    /// Pictures to be generated.
+    pub images: u64,
+    pub image_kind: ImageKind,
+    /// Characters to be spoken.
+    pub characters: u64,
+    model_span: Range<usize>,
+    stream_options: StreamOptions,
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// [`ApiError::InvalidRequest`] with the field at fault, or without one where the body as a whole is not acceptable JSON.
+pub fn understand(endpoint: Endpoint, body: &[u8]) -> Result<Facts, ApiError> {
+    let mut reader = Reader::new(body)?;
+    if reader.kind()? != Kind::Object {
+        return Err(ApiError::invalid("The body must be a JSON object."));
+    }
+    let mut draft = Draft::default();
+    reader.object(|reader, name| draft.member(endpoint, reader, name))?;
+    reader.finish()?;
+    draft.into_facts(endpoint)
+}
+
+impl Facts {
+    /// The body for an upstream, as pieces to be concatenated; all that is not edited shares the memory of `body`, which
+    /// must be the bytes that were understood.
+    ///
+    /// Edited are `model`, where the upstream calls it otherwise, and `stream_options.include_usage`, where usage is to be
+    /// injected into a stream whose client did not ask for it.
+    pub fn rewrite(&self, body: &Bytes, upstream_model: &str, inject_usage: bool) -> Vec<Bytes> {
+        let mut edits = Vec::with_capacity(2);
+        if upstream_model != self.model {
+            edits.push((self.model_span.clone(), quote(upstream_model)));
+        }
+        if inject_usage && self.stream && !self.include_usage {
+            edits.push(self.stream_options.edit_to_include_usage(self.model_span.end));
+        }
+        edits.sort_by_key(|(span, _)| span.start);
+        splice(body, edits)
+    }
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Draft {
+    model: Option<(String, Range<usize>)>,
+    stream: bool,
+    stream_options: StreamOptions,
+    max_output_tokens: Option<u64>,
+    n: Option<u64>,
+    best_of: Option<u64>,
+    prompts: Option<u64>,
+    tier: Tier,
+    image_kind: ImageKind,
+    input: Tally,
+}
+
+impl Draft {
+    /// Reads one member of the body. What an endpoint does not know is none of our business there.
+    fn member(&mut self, endpoint: Endpoint, reader: &mut Reader, name: &str) -> Result<(), ApiError> {
+        use Endpoint::{ChatCompletions, Completions, Embeddings, ImagesGenerations};
+        match (name, endpoint) {
+            ("model", _) => self.model = Some(read_model(reader)?),
+            ("stream", _) => self.stream = read_stream(endpoint, reader)?,
+            ("stream_options", _) => self.stream_options = read_stream_options(reader)?,
+            ("max_tokens" | "max_completion_tokens" | "max_output_tokens", _) => {
+                self.max_output_tokens = self.max_output_tokens.max(read_integer(reader, name, COUNT_MAX)?);
+            }
+            ("n", ImagesGenerations) => self.n = read_integer(reader, name, IMAGES_MAX)?,
+            ("n", _) => self.n = read_integer(reader, name, CHOICES_MAX)?,
+            ("best_of", _) => self.best_of = read_integer(reader, name, CHOICES_MAX)?,
+            ("service_tier", _) => {
+                self.tier = read_label(reader, name)?.map_or(Tier::Standard, |tier| Tier::from_wire(&tier));
+            }
+            ("messages", ChatCompletions) => {
+                expect(reader, name, &[Kind::Array], "an array")?;
+                self.input.messages(reader)?;
+            }
+            ("prompt", Completions) => {
+                expect(reader, name, &[Kind::String, Kind::Array, Kind::Null], "a string or an array")?;
+                self.prompts = Some(self.input.prompts(reader)?);
+            }
+            ("prompt", ImagesGenerations) => {
+                expect(reader, name, &[Kind::String], "a string")?;
+                self.prompts = Some(self.input.prompts(reader)?);
+            }
+            ("input", Embeddings) => {
+                expect(reader, name, &[Kind::String, Kind::Array], "a string or an array")?;
+                self.prompts = Some(self.input.prompts(reader)?);
+            }
+            ("size", ImagesGenerations) => self.image_kind.size = read_label(reader, name)?.unwrap_or_default(),
+            ("quality", ImagesGenerations) => self.image_kind.quality = read_label(reader, name)?.unwrap_or_default(),
+            ("tools" | "functions", _) => self.input.tools(reader)?,
+            ("response_format", _) => self.input.schema(reader)?,
+            ("instructions" | "system" | "suffix" | "documents" | "prediction", _) => self.input.text(reader)?,
+            _ => reader.skip()?,
+        }
+        Ok(())
+    }
+
+    fn into_facts(self, endpoint: Endpoint) -> Result<Facts, ApiError> {
+        let Some((model, model_span)) = self.model else {
+            return Err(missing("model"));
+        };
+        match endpoint {
+            Endpoint::ChatCompletions if self.input.messages == 0 => return Err(missing("messages")),
+            Endpoint::Embeddings if self.prompts.is_none() => return Err(missing("input")),
+            Endpoint::ImagesGenerations if self.prompts.is_none() => return Err(missing("prompt")),
+            _ => {}
+        }
+        let of_each_prompt = self.n.max(self.best_of).unwrap_or(1);
+        let (choices, images) = match endpoint {
+            Endpoint::ChatCompletions => (of_each_prompt, 0),
+            Endpoint::Completions => (of_each_prompt.saturating_mul(self.prompts.unwrap_or(1)), 0),
+            Endpoint::Embeddings => (1, 0),
+            Endpoint::ImagesGenerations => (self.n.unwrap_or(1), self.n.unwrap_or(1)),
+        };
+        Ok(Facts {
+            model,
+            stream: self.stream,
+            include_usage: self.stream_options.include_usage(),
+            max_output_tokens: self.max_output_tokens,
+            choices,
+            tier: self.tier,
+            input_tokens: self.input.tokens(),
+            text_bytes: self.input.text_bytes,
+            other_tokens: self.input.other_tokens,
+            images,
+            image_kind: self.image_kind,
+            characters: 0,
+            model_span,
+            stream_options: self.stream_options,
+        })
+    }
+}
+
+/// Where `stream_options` stands, and what it says about usage.
+#[derive(Clone, Debug, Default)]
+enum StreamOptions {
+    #[default]
+    Absent,
+    Null(Range<usize>),
+    Object {
+        /// Behind the opening brace.
+        inside: usize,
+        is_empty: bool,
+        include_usage: Option<(Range<usize>, bool)>,
+    },
+}
+
+impl StreamOptions {
+    fn include_usage(&self) -> bool {
+        matches!(self, StreamOptions::Object { include_usage: Some((_, true)), .. })
+    }
+
+    /// `model_end` is behind the value of `model`, where a new member can be put.
+    fn edit_to_include_usage(&self, model_end: usize) -> (Range<usize>, Bytes) {
+        let (span, text): (_, &'static [u8]) = match self {
+            StreamOptions::Absent => (model_end..model_end, br#","stream_options":{"include_usage":true}"#),
+            StreamOptions::Null(span) => (span.clone(), br#"{"include_usage":true}"#),
+            StreamOptions::Object { include_usage: Some((span, _)), .. } => (span.clone(), b"true"),
+            StreamOptions::Object { inside, is_empty: true, .. } => (*inside..*inside, br#""include_usage":true"#),
+            StreamOptions::Object { inside, .. } => (*inside..*inside, br#""include_usage":true,"#),
+        };
+        (span, Bytes::from_static(text))
+    }
+}
+
+fn read_model(reader: &mut Reader) -> Result<(String, Range<usize>), ApiError> {
+    expect(reader, "model", &[Kind::String], "a string")?;
+    let start = reader.value_start();
+    let text = reader.string()?;
+    if !(1..=MODEL_BYTES_MAX).contains(&text.decoded_bytes) {
+        return Err(wrong("model", &format!("a string of 1 to {MODEL_BYTES_MAX} bytes")));
+    }
+    let model = text.decoded().into_owned();
+    if model.chars().any(char::is_control) {
+        return Err(wrong("model", "a string without control characters"));
+    }
+    Ok((model, start..reader.position()))
+}
+
+fn read_stream(endpoint: Endpoint, reader: &mut Reader) -> Result<bool, ApiError> {
+    let stream = read_boolean(reader, "stream")?.unwrap_or(false);
+    if stream && !endpoint.streams() {
+        return Err(ApiError::invalid_param("stream", "This endpoint does not stream."));
+    }
+    Ok(stream)
+}
+
+fn read_stream_options(reader: &mut Reader) -> Result<StreamOptions, ApiError> {
+    expect(reader, "stream_options", &[Kind::Object, Kind::Null], "an object")?;
+    let start = reader.value_start();
+    if reader.kind()? == Kind::Null {
+        reader.skip()?;
+        return Ok(StreamOptions::Null(start..reader.position()));
+    }
+    let (mut is_empty, mut include_usage) = (true, None);
+    reader.object(|reader, name| {
+        is_empty = false;
+        if name != "include_usage" {
+            return Ok(reader.skip()?);
+        }
+        let start = reader.value_start();
+        let asked = read_boolean(reader, "stream_options.include_usage")?.unwrap_or(false);
+        include_usage = Some((start..reader.position(), asked));
+        Ok::<(), ApiError>(())
+    })?;
+    Ok(StreamOptions::Object { inside: start + 1, is_empty, include_usage })
+}
+
+fn read_boolean(reader: &mut Reader, param: &str) -> Result<Option<bool>, ApiError> {
+    expect(reader, param, &[Kind::Bool, Kind::Null], "true or false")?;
+    if reader.kind()? == Kind::Null {
+        reader.skip()?;
+        return Ok(None);
+    }
+    Ok(Some(reader.boolean()?))
+}
+
+/// A positive integer in plain digits. `5.0` and `5e0` are integers to some readers and not to others, so to nobody here.
+fn read_integer(reader: &mut Reader, param: &str, max: u64) -> Result<Option<u64>, ApiError> {
+    let must_be = || format!("an integer from 1 to {max}");
+    expect(reader, param, &[Kind::Number, Kind::Null], must_be())?;
+    if reader.kind()? == Kind::Null {
+        reader.skip()?;
+        return Ok(None);
+    }
+    // Grammar has no plus sign, so `parse` accepts nothing but digits.
+    match reader.number()?.parse() {
+        Ok(number) if (1..=max).contains(&number) => Ok(Some(number)),
+        _ => Err(wrong(param, &must_be())),
+    }
+}
+
+/// A short string that chooses among a provider's words.
+fn read_label(reader: &mut Reader, param: &str) -> Result<Option<String>, ApiError> {
+    expect(reader, param, &[Kind::String, Kind::Null], "a string")?;
+    if reader.kind()? == Kind::Null {
+        reader.skip()?;
+        return Ok(None);
+    }
+    let text = reader.string()?;
+    if text.decoded_bytes > LABEL_BYTES_MAX {
+        return Err(wrong(param, &format!("a string of at most {LABEL_BYTES_MAX} bytes")));
+    }
+    Ok(Some(text.decoded().into_owned()))
+}
+
+fn expect(reader: &mut Reader, param: &str, kinds: &[Kind], must_be: impl AsRef<str>) -> Result<(), ApiError> {
+    if kinds.contains(&reader.kind()?) { Ok(()) } else { Err(wrong(param, must_be.as_ref())) }
+}
+
+fn wrong(param: &str, must_be: &str) -> ApiError {
+    ApiError::invalid_param(param, format!("'{param}' must be {must_be}."))
+}
+
+fn missing(param: &str) -> ApiError {
+    ApiError::invalid_param(param, format!("'{param}' is required and must not be empty."))
+}
+
+fn quote(text: &str) -> Bytes {
+    serde_json::Value::from(text).to_string().into()
+}
+
+/// `edits` are in order and do not overlap.
+fn splice(body: &Bytes, edits: Vec<(Range<usize>, Bytes)>) -> Vec<Bytes> {
+    let mut pieces = Vec::with_capacity(edits.len() * 2 + 1);
+    let mut at = 0;
+    for (span, replacement) in edits {
+        pieces.push(body.slice(at..span.start));
+        pieces.push(replacement);
+        at = span.end;
+    }
+    pieces.push(body.slice(at..));
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+impl From<JsonError> for ApiError {
+    fn from(error: JsonError) -> ApiError {
+        match &error {
+            JsonError::DuplicateName { name } => ApiError::invalid_param(name, error.to_string()),
+            _ => ApiError::invalid(error.to_string()),
+        }
+    }
+}
+
+const MODEL_BYTES_MAX: usize = 256;
+const LABEL_BYTES_MAX: usize = 64;
+/// OpenAI's own bound of `n`.
+const CHOICES_MAX: u64 = 128;
+const IMAGES_MAX: u64 = 10;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! The one writer of a serving process.
+//!
+//! A group of changes is one transaction. A lock on a file beside the database keeps a second server out: two of them
+//! would each believe in its own balances.
+//!
+//! Always true: the lock is held exactly as long as the journal lives, also if the process is killed.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rusqlite::{Row, Transaction, params};
+
+use super::connection::{Place, Writer};
+use super::posting::{Posting, Words};
+use super::rows::{Stored, all, execute, first};
+use super::schema;
+use crate::core::account::AccountId;
+use crate::core::key::KeyId;
+use crate::core::money::Nano;
+use crate::store::contract::{Change, Journal, Outcome, Recovery, RequestRow, StoreError};
+
+/// See [`Journal`].
+pub struct SqliteJournal {
+    writer: Writer,
+    words: Words,
+    groups: u64,
+    _serving: File,
+}
+
+impl SqliteJournal {
+    pub(super) fn open(place: Place) -> Result<Self, StoreError> {
+        let serving = lock(&place.path)?;
+        schema::look_for_damage(&place.connect_for_reading()?)?;
+        Ok(SqliteJournal { writer: Writer::open(place)?, words: Words::default(), groups: 0, _serving: serving })
+    }
+
+    /// Books in one transaction.
+    fn book<T>(&mut self, work: impl FnOnce(&mut Posting<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let words = &mut self.words;
+        let outcome = self.writer.write(|transaction| {
+            let mut posting = Posting::begin(transaction, words);
+            let value = work(&mut posting)?;
+            posting.finish()?;
+            Ok(value)
+        });
+        if outcome.is_err() {
+            self.words.forget();
+        }
+        outcome
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn commit(&mut self, group: &[Change]) -> Result<(), StoreError> {
+        self.book(|posting| posting.book(group))?;
+        self.groups = self.groups.wrapping_add(1);
+        if self.groups.is_multiple_of(GROUPS_PER_LOG_CHECK) {
+            self.writer.bound_log();
+        }
+        Ok(())
+    }
+
+    fn recover(&mut self, now_ms: i64) -> Result<Recovery, StoreError> {
+        let mut recovery = Recovery::default();
+        // In pieces, each of which ends its holds for good: being killed here costs nothing but another start.
+        loop {
+            let orphans = self.writer.write(|transaction| all(transaction, ORPHANS, [ORPHANS_MAX], orphan))?;
+            if orphans.is_empty() {
+                return Ok(recovery);
+            }
+            self.book(|posting| orphans.iter().try_for_each(|row| posting.settle(row, now_ms)))?;
+            for row in &orphans {
+                recovery.holds = recovery.holds.saturating_add(1);
+                recovery.charged = recovery.charged.saturating_add(row.charge);
+            }
+        }
+    }
+
+    fn prune(&mut self, before_ms: i64) -> Result<u64, StoreError> {
+        self.writer.write(|transaction| prune(transaction, before_ms))
+    }
+}
+
+/// The end of a request that its process did not live to see.
+fn orphan(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
+    Ok(RequestRow {
+        request: row.get::<_, Stored<_>>("request")?.0,
+        account: AccountId(row.get("account")?),
+        key: KeyId(row.get("key")?),
+        endpoint: row.get("endpoint")?,
+        model: row.get("model")?,
+        upstream: row.get("upstream")?,
+        status: 500,
+        outcome: Outcome::Interrupted,
+        estimated: true,
+        anomalous: false,
+        streamed: row.get("streamed")?,
+        input_tokens: row.get::<_, Stored<_>>("input_tokens")?.0,
+        cached_input_tokens: 0,
+        output_tokens: row.get::<_, Stored<_>>("output_tokens")?.0,
+        reasoning_tokens: 0,
+        charge: Nano(row.get("charge")?),
+        price_version: row.get("price_version")?,
+        started_at_ms: row.get("started_at_ms")?,
+        ttft_ms: None,
+        duration_ms: 0,
+    })
+}
+
+/// Removes the oldest records, by the time inside their ids: the table is in that order, so this finds them at once.
+fn prune(transaction: &Transaction<'_>, before_ms: i64) -> Result<u64, StoreError> {
+    let oldest = first(transaction, OLDEST, params![first_id_at(before_ms), PRUNED_MAX], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Option<[u8; 16]>>(1)?, row.get::<_, Option<i64>>(2)?))
+    })?;
+    let Some((count, Some(through), Some(started_at_ms))) = oldest else { return Ok(0) };
+    execute(transaction, "DELETE FROM request WHERE id <= ?1", [through])?;
+    execute(transaction, PRUNED, params![through, started_at_ms])?;
+    Ok(u64::try_from(count).expect("a count is not negative"))
+}
+
+/// The smallest id that a request of this moment can have.
+fn first_id_at(ms: i64) -> [u8; 16] {
+    // A UUID version 7 begins with 48 bits of milliseconds.
+    let ms = ms.clamp(0, (1 << 48) - 1);
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+    id
+}
+
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.map_err(|error| StoreError::Unavailable(error.into()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::Refused(format!("another process serves {}", database.display())))
+        }
+        Err(TryLockError::Error(error)) => Err(StoreError::Unavailable(error.into())),
+    }
+}
+
+const ORPHANS: &str = "SELECT * FROM hold ORDER BY request LIMIT ?1";
+
+const OLDEST: &str = "
+    SELECT count(*), max(id), max(started_at_ms)
+    FROM (SELECT id, started_at_ms FROM request WHERE id < ?1 ORDER BY id LIMIT ?2)";
+
+const PRUNED: &str = "
+    UPDATE meta SET pruned_through = max(pruned_through, ?1), pruned_day = max(pruned_day, ?2 / 86400000)";
+
+const ORPHANS_MAX: i64 = 1_000;
+const PRUNED_MAX: i64 = 5_000;
+/// The log grows by some megabytes between two looks at most.
+const GROUPS_PER_LOG_CHECK: u64 = 64;

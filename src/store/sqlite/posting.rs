@@ -1,0 +1,318 @@
+//! One group of changes, as it is booked inside one transaction.
+//!
+//! A busy group has hundreds of charges on few accounts, so what they add up to is kept here and written once per
+//! account, key and day at the end; each ledger entry still carries the balance right after it.
+//!
+//! Always true: booking a change that is already in the books changes nothing, so any group may be booked again.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use rusqlite::{Transaction, params};
+
+use super::rows::{execute, first};
+use crate::core::account::AccountId;
+use crate::core::key::KeyId;
+use crate::core::money::Nano;
+use crate::core::usage::COUNT_MAX;
+use crate::store::contract::{Change, CheckpointRow, HoldRow, Outcome, RequestId, RequestRow, StoreError};
+
+/// The open group.
+pub(super) struct Posting<'a> {
+    transaction: &'a Transaction<'a>,
+    words: &'a mut Words,
+    balances: BTreeMap<i64, Balance>,
+    spent: BTreeMap<i64, i64>,
+    used_at_ms: BTreeMap<i64, i64>,
+    days: BTreeMap<DayKey, DayTotals>,
+}
+
+impl<'a> Posting<'a> {
+    pub(super) fn begin(transaction: &'a Transaction<'a>, words: &'a mut Words) -> Self {
+        Posting {
+            transaction,
+            words,
+            balances: BTreeMap::new(),
+            spent: BTreeMap::new(),
+            used_at_ms: BTreeMap::new(),
+            days: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn book(&mut self, group: &[Change]) -> Result<(), StoreError> {
+        // A request that begins and ends within the group needs no hold on disk.
+        let ending: HashSet<RequestId> = group.iter().filter_map(ended).collect();
+        for change in group {
+            match change {
+                Change::Hold(row) if !ending.contains(&row.request) => self.hold(row)?,
+                Change::Checkpoint(row) if !ending.contains(&row.request) => self.checkpoint(row)?,
+                Change::Hold(_) | Change::Checkpoint(_) => {}
+                Change::Settle(row) => {
+                    self.settle(row, row.started_at_ms.saturating_add(i64::from(row.duration_ms)))?;
+                }
+                Change::KeyUsed { key, at_ms } => {
+                    let latest = self.used_at_ms.entry(key.0).or_insert(*at_ms);
+                    *latest = (*latest).max(*at_ms);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Books a request's end. `at_ms` is the moment of its ledger entry.
+    pub(super) fn settle(&mut self, row: &RequestRow, at_ms: i64) -> Result<(), StoreError> {
+        let id = row.request.0.as_bytes();
+        execute(self.transaction, "DELETE FROM hold WHERE request = ?1", [id])?;
+        if self.is_settled(row.request)? {
+            return Ok(());
+        }
+        self.record(row)?;
+        if row.charge > Nano::ZERO {
+            self.charge(row, at_ms)?;
+        }
+        self.count(row)
+    }
+
+    /// Writes what the group adds up to. Nothing is booked before this.
+    pub(super) fn finish(self) -> Result<(), StoreError> {
+        for (account, balance) in &self.balances {
+            // Relative: the sum of entries, whoever else adds to it.
+            let change = balance.now.checked_sub(balance.before).ok_or_else(too_large)?;
+            execute(self.transaction, "UPDATE account SET balance = balance + ?2 WHERE id = ?1", [account, &change])?;
+        }
+        for (key, amount) in &self.spent {
+            execute(self.transaction, "UPDATE api_key SET spent = spent + ?2 WHERE id = ?1", [key, amount])?;
+        }
+        for (key, at_ms) in &self.used_at_ms {
+            execute(self.transaction, KEY_USED, [key, at_ms])?;
+        }
+        for (key, totals) in &self.days {
+            let [day, account, api_key, model, upstream] = *key;
+            let DayTotals { requests, errors, input, cached_input, output, reasoning, charge } = *totals;
+            let row = [
+                day,
+                account,
+                api_key,
+                model,
+                upstream,
+                requests,
+                errors,
+                input,
+                cached_input,
+                output,
+                reasoning,
+                charge,
+            ];
+            execute(self.transaction, ADD_TO_DAY, row)?;
+        }
+        Ok(())
+    }
+
+    fn hold(&self, row: &HoldRow) -> Result<(), StoreError> {
+        if self.is_settled(row.request)? {
+            return Ok(());
+        }
+        let parameters = params![
+            row.request.0.as_bytes(),
+            row.account.0,
+            row.key.0,
+            row.endpoint,
+            row.model,
+            row.streamed,
+            row.amount.0,
+            row.price_version,
+            row.started_at_ms,
+        ];
+        execute(self.transaction, ADD_HOLD, parameters).map(|_| ())
+    }
+
+    fn checkpoint(&self, row: &CheckpointRow) -> Result<(), StoreError> {
+        let parameters = params![
+            row.request.0.as_bytes(),
+            row.hold.0,
+            row.charge.0,
+            row.upstream,
+            stored(row.input_tokens),
+            stored(row.output_tokens),
+        ];
+        execute(self.transaction, UPDATE_HOLD, parameters).map(|_| ())
+    }
+
+    /// Its record says so, or after that was pruned its charge does.
+    fn is_settled(&self, request: RequestId) -> Result<bool, StoreError> {
+        let found = first(self.transaction, IS_SETTLED, [request.0.as_bytes()], |_| Ok(()))?;
+        Ok(found.is_some())
+    }
+
+    fn record(&mut self, row: &RequestRow) -> Result<(), StoreError> {
+        let parameters = params![
+            row.request.0.as_bytes(),
+            row.account.0,
+            row.key.0,
+            self.words.id(self.transaction, &row.endpoint)?,
+            self.words.id(self.transaction, &row.model)?,
+            self.words.id(self.transaction, &row.upstream)?,
+            self.words.id(self.transaction, &row.price_version)?,
+            row.status,
+            row.outcome.as_str(),
+            row.estimated,
+            row.anomalous,
+            row.streamed,
+            stored(row.input_tokens),
+            stored(row.cached_input_tokens),
+            stored(row.output_tokens),
+            stored(row.reasoning_tokens),
+            row.charge.0,
+            row.started_at_ms,
+            row.ttft_ms,
+            row.duration_ms,
+        ];
+        execute(self.transaction, ADD_REQUEST, parameters).map(|_| ())
+    }
+
+    fn charge(&mut self, row: &RequestRow, at_ms: i64) -> Result<(), StoreError> {
+        let amount = row.charge.0.checked_neg().ok_or_else(too_large)?;
+        let balance = self.balance(row.account)?;
+        balance.now = balance.now.checked_add(amount).ok_or_else(too_large)?;
+        let balance_after = balance.now;
+        let parameters = params![row.account.0, amount, balance_after, row.request.0.as_bytes(), at_ms];
+        execute(self.transaction, ADD_CHARGE, parameters)?;
+        let spent = self.spent.entry(row.key.0).or_default();
+        *spent = spent.checked_add(row.charge.0).ok_or_else(too_large)?;
+        Ok(())
+    }
+
+    fn balance(&mut self, account: AccountId) -> Result<&mut Balance, StoreError> {
+        if !self.balances.contains_key(&account.0) {
+            let stored = first(self.transaction, BALANCE, [account.0], |row| row.get(0))?;
+            let before = stored.ok_or_else(|| StoreError::Refused(format!("there is no account {}", account.0)))?;
+            self.balances.insert(account.0, Balance { before, now: before });
+        }
+        Ok(self.balances.get_mut(&account.0).expect("it was put in just above"))
+    }
+
+    fn count(&mut self, row: &RequestRow) -> Result<(), StoreError> {
+        let model = self.words.id(self.transaction, &row.model)?;
+        let upstream = self.words.id(self.transaction, &row.upstream)?;
+        let day = row.started_at_ms.div_euclid(DAY_MS);
+        let AccountId(account) = row.account;
+        let KeyId(key) = row.key;
+        let totals = self.days.entry([day, account, key, model, upstream]).or_default();
+        // Counts are bounded one by one, so no sum of a group can overflow; money has its own check.
+        totals.requests += 1;
+        totals.errors += i64::from(row.outcome != Outcome::Ok);
+        totals.input += stored(row.input_tokens);
+        totals.cached_input += stored(row.cached_input_tokens);
+        totals.output += stored(row.output_tokens);
+        totals.reasoning += stored(row.reasoning_tokens);
+        totals.charge = totals.charge.checked_add(row.charge.0).ok_or_else(too_large)?;
+        Ok(())
+    }
+}
+
+/// Ids of the words of this storage, remembered between groups.
+///
+/// Always true: every pair in here is committed or part of the open transaction, so whoever rolls back must forget.
+#[derive(Default)]
+pub(super) struct Words(HashMap<String, i64>);
+
+impl Words {
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    fn id(&mut self, transaction: &Transaction<'_>, text: &str) -> Result<i64, StoreError> {
+        if let Some(id) = self.0.get(text) {
+            return Ok(*id);
+        }
+        let id = match first(transaction, "SELECT id FROM word WHERE text = ?1", [text], |row| row.get(0))? {
+            Some(id) => id,
+            None => {
+                execute(transaction, "INSERT INTO word (text) VALUES (?1)", [text])?;
+                transaction.last_insert_rowid()
+            }
+        };
+        if self.0.len() >= WORDS_MAX {
+            self.forget();
+        }
+        self.0.insert(text.into(), id);
+        Ok(id)
+    }
+}
+
+/// An account's balance within the group: as found, and after the charges so far.
+struct Balance {
+    before: i64,
+    now: i64,
+}
+
+/// Day, account, key, model, upstream: the primary key of `usage_day`.
+type DayKey = [i64; 5];
+
+#[derive(Clone, Copy, Default)]
+struct DayTotals {
+    requests: i64,
+    errors: i64,
+    input: i64,
+    cached_input: i64,
+    output: i64,
+    reasoning: i64,
+    charge: i64,
+}
+
+fn ended(change: &Change) -> Option<RequestId> {
+    match change {
+        Change::Settle(row) => Some(row.request),
+        _ => None,
+    }
+}
+
+/// A count as a column holds it. No honest count reaches the bound: it keeps a wild one from spoiling every total.
+fn stored(count: u64) -> i64 {
+    i64::try_from(count.min(TOKENS_MAX)).expect("the bound is far below")
+}
+
+fn too_large() -> StoreError {
+    StoreError::Refused("the amount is beyond what a balance can hold".into())
+}
+
+const ADD_HOLD: &str = "
+    INSERT INTO hold (request, account, key, endpoint, model, streamed, amount, price_version, started_at_ms)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (request) DO NOTHING";
+
+const UPDATE_HOLD: &str = "
+    UPDATE hold SET amount = ?2, charge = ?3, upstream = ?4, input_tokens = ?5, output_tokens = ?6 WHERE request = ?1";
+
+const IS_SETTLED: &str = "
+    SELECT 1 FROM request WHERE id = ?1
+    UNION ALL SELECT 1 FROM ledger WHERE request = ?1 AND kind = 'charge' LIMIT 1";
+
+const ADD_REQUEST: &str = "
+    INSERT INTO request (id, account, key, endpoint, model, upstream, price_version, status, outcome, estimated,
+                         anomalous, streamed, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
+                         charge, started_at_ms, ttft_ms, duration_ms)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+
+const ADD_CHARGE: &str = "
+    INSERT INTO ledger (account, kind, amount, balance_after, request, at_ms) VALUES (?1, 'charge', ?2, ?3, ?4, ?5)";
+
+const BALANCE: &str = "SELECT balance FROM account WHERE id = ?1";
+
+const KEY_USED: &str = "
+    UPDATE api_key SET last_used_at_ms = ?2 WHERE id = ?1 AND (last_used_at_ms IS NULL OR last_used_at_ms < ?2)";
+
+const ADD_TO_DAY: &str = "
+    INSERT INTO usage_day (day, account, key, model, upstream, requests, errors, input_tokens, cached_input_tokens,
+                           output_tokens, reasoning_tokens, charge)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    ON CONFLICT (day, account, key, model, upstream) DO UPDATE SET
+        requests = requests + excluded.requests, errors = errors + excluded.errors,
+        input_tokens = input_tokens + excluded.input_tokens,
+        cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
+        output_tokens = output_tokens + excluded.output_tokens,
+        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge";
+
+const DAY_MS: i64 = 86_400_000;
+/// A request has at most ten kinds of input, each at most [`COUNT_MAX`].
+const TOKENS_MAX: u64 = 10 * COUNT_MAX;
+/// Names come from the configuration, which has dozens.
+const WORDS_MAX: usize = 4_096;

@@ -1,0 +1,234 @@
+//! Between columns and the values of the contract.
+//!
+//! Columns are read by name, so a query may give them in any order. A word that is in no list, or a number that does
+//! not fit, is an error and never a default: it means that the file is damaged or somebody edited it.
+//!
+//! The `SELECT`s here end before their `WHERE`, which belongs to whoever asks.
+
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+use uuid::Uuid;
+
+use super::connection::fault;
+use crate::core::account::{AccountId, AccountStatus};
+use crate::core::key::{KeyHash, KeyId, KeyRecord, KeyStatus, Limits};
+use crate::core::money::Nano;
+use crate::store::contract::{
+    AccountRow, AdminTokenRow, EntryKind, KeyRow, LedgerEntry, Outcome, RequestId, RequestRow, RequestView, StoreError,
+};
+
+/// All rows of a query, read by `read`.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    read: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    let rows = statement.query_map(parameters, read).map_err(fault)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(fault)
+}
+
+/// The first row of a query, if there is one.
+pub(super) fn first<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    statement.query_row(parameters, read).optional().map_err(fault)
+}
+
+/// Runs a statement that gives no rows; returns how many it changed.
+pub(super) fn execute(connection: &Connection, sql: &str, parameters: impl Params) -> Result<usize, StoreError> {
+    connection.prepare_cached(sql).map_err(fault)?.execute(parameters).map_err(fault)
+}
+
+pub(super) const ACCOUNTS: &str = "
+    SELECT a.id, a.public_id, a.name, a.group_name, a.status, a.balance, coalesce(h.held, 0) AS held, a.created_at_ms
+    FROM account a LEFT JOIN (SELECT account, sum(amount) AS held FROM hold GROUP BY account) h ON h.account = a.id";
+
+pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
+    Ok(AccountRow {
+        id: AccountId(row.get("id")?),
+        public_id: row.get("public_id")?,
+        name: row.get("name")?,
+        group: row.get("group_name")?,
+        status: row.get::<_, Stored<_>>("status")?.0,
+        balance: Nano(row.get("balance")?),
+        held: Nano(row.get("held")?),
+        created_at_ms: row.get("created_at_ms")?,
+    })
+}
+
+pub(super) const KEYS: &str = "
+    SELECT k.id, k.public_id, k.account, k.name, k.hash, k.prefix, k.status, k.expires_at_ms, k.models, k.rpm, k.tpm,
+           k.concurrency, k.budget, k.allow_ips, k.spent + k.spent_before AS spent, k.created_at_ms, k.last_used_at_ms,
+           a.name AS account_name
+    FROM api_key k JOIN account a ON a.id = k.account";
+
+pub(super) fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
+    let record = KeyRecord {
+        id: KeyId(row.get("id")?),
+        public_id: row.get("public_id")?,
+        account: AccountId(row.get("account")?),
+        name: row.get("name")?,
+        hash: KeyHash(row.get("hash")?),
+        prefix: row.get("prefix")?,
+        status: row.get::<_, Stored<_>>("status")?.0,
+        expires_at_ms: row.get("expires_at_ms")?,
+        models: row.get::<_, Stored<_>>("models")?.0,
+        limits: Limits {
+            rpm: row.get("rpm")?,
+            tpm: row.get::<_, Option<Stored<_>>>("tpm")?.map(|tpm| tpm.0),
+            concurrency: row.get("concurrency")?,
+        },
+        budget: row.get::<_, Option<i64>>("budget")?.map(Nano),
+        allow_ips: row.get::<_, Stored<_>>("allow_ips")?.0,
+    };
+    Ok(KeyRow {
+        record,
+        account_name: row.get("account_name")?,
+        spent: Nano(row.get("spent")?),
+        created_at_ms: row.get("created_at_ms")?,
+        last_used_at_ms: row.get("last_used_at_ms")?,
+    })
+}
+
+pub(super) const ENTRIES: &str =
+    "SELECT seq, account, kind, amount, balance_after, request, reference, note, at_ms FROM ledger";
+
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
+    Ok(LedgerEntry {
+        seq: row.get("seq")?,
+        account: AccountId(row.get("account")?),
+        kind: row.get::<_, Stored<_>>("kind")?.0,
+        amount: Nano(row.get("amount")?),
+        balance_after: Nano(row.get("balance_after")?),
+        request: row.get::<_, Option<Stored<_>>>("request")?.map(|id| id.0),
+        reference: row.get("reference")?,
+        note: row.get("note")?,
+        at_ms: row.get("at_ms")?,
+    })
+}
+
+pub(super) const REQUESTS: &str = "
+    SELECT r.id, r.account, r.key, e.text AS endpoint, m.text AS model, u.text AS upstream, p.text AS price_version,
+           r.status, r.outcome, r.estimated, r.anomalous, r.streamed, r.input_tokens, r.cached_input_tokens,
+           r.output_tokens, r.reasoning_tokens, r.charge, r.started_at_ms, r.ttft_ms, r.duration_ms,
+           a.name AS account_name, k.public_id AS key_public_id
+    FROM request r JOIN account a ON a.id = r.account JOIN api_key k ON k.id = r.key
+         JOIN word e ON e.id = r.endpoint JOIN word m ON m.id = r.model JOIN word u ON u.id = r.upstream
+         JOIN word p ON p.id = r.price_version";
+
+pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<RequestView> {
+    let count = |name| row.get::<_, Stored<u64>>(name).map(|count| count.0);
+    let record = RequestRow {
+        request: row.get::<_, Stored<_>>("id")?.0,
+        account: AccountId(row.get("account")?),
+        key: KeyId(row.get("key")?),
+        endpoint: row.get("endpoint")?,
+        model: row.get("model")?,
+        upstream: row.get("upstream")?,
+        status: row.get("status")?,
+        outcome: row.get::<_, Stored<_>>("outcome")?.0,
+        estimated: row.get("estimated")?,
+        anomalous: row.get("anomalous")?,
+        streamed: row.get("streamed")?,
+        input_tokens: count("input_tokens")?,
+        cached_input_tokens: count("cached_input_tokens")?,
+        output_tokens: count("output_tokens")?,
+        reasoning_tokens: count("reasoning_tokens")?,
+        charge: Nano(row.get("charge")?),
+        price_version: row.get("price_version")?,
+        started_at_ms: row.get("started_at_ms")?,
+        ttft_ms: row.get("ttft_ms")?,
+        duration_ms: row.get("duration_ms")?,
+    };
+    Ok(RequestView { row: record, account_name: row.get("account_name")?, key_public_id: row.get("key_public_id")? })
+}
+
+pub(super) const ADMIN_TOKENS: &str =
+    "SELECT public_id, name, scopes, created_at_ms, revoked_at_ms, last_used_at_ms FROM admin_token";
+
+pub(super) fn admin_token(row: &Row<'_>) -> rusqlite::Result<AdminTokenRow> {
+    Ok(AdminTokenRow {
+        public_id: row.get("public_id")?,
+        name: row.get("name")?,
+        scopes: row.get::<_, Stored<_>>("scopes")?.0,
+        created_at_ms: row.get("created_at_ms")?,
+        revoked_at_ms: row.get("revoked_at_ms")?,
+        last_used_at_ms: row.get("last_used_at_ms")?,
+    })
+}
+
+/// A list as one column: a JSON array of strings, so that no separator can be part of an item.
+pub(super) fn list<T: ToString>(items: &[T]) -> String {
+    let items: Vec<String> = items.iter().map(T::to_string).collect();
+    serde_json::to_string(&items).expect("strings are always JSON")
+}
+
+/// A value as its column holds it.
+pub(super) struct Stored<T>(pub(super) T);
+
+impl FromSql for Stored<RequestId> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        <[u8; 16]>::column_result(value).map(|bytes| Stored(RequestId(Uuid::from_bytes(bytes))))
+    }
+}
+
+impl FromSql for Stored<u64> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let number = value.as_i64()?;
+        u64::try_from(number).map(Stored).map_err(|_| FromSqlError::OutOfRange(number))
+    }
+}
+
+impl FromSql for Stored<AccountStatus> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        one_of(value, &[AccountStatus::Active, AccountStatus::Suspended], AccountStatus::as_str)
+    }
+}
+
+impl FromSql for Stored<KeyStatus> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        one_of(value, &[KeyStatus::Active, KeyStatus::Disabled, KeyStatus::Deleted], KeyStatus::as_str)
+    }
+}
+
+impl FromSql for Stored<EntryKind> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let kinds = [EntryKind::Charge, EntryKind::Credit, EntryKind::Adjust, EntryKind::Refund];
+        one_of(value, &kinds, EntryKind::as_str)
+    }
+}
+
+impl FromSql for Stored<Outcome> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        one_of(value, &Outcome::ALL, Outcome::as_str)
+    }
+}
+
+impl FromSql for Stored<Vec<String>> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map(Stored).map_err(FromSqlError::other)
+    }
+}
+
+impl FromSql for Stored<Vec<IpNet>> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let texts = Stored::<Vec<String>>::column_result(value)?.0;
+        let nets: Result<_, _> = texts.iter().map(|text| IpNet::from_str(text)).collect();
+        nets.map(Stored).map_err(FromSqlError::other)
+    }
+}
+
+fn one_of<T: Copy>(value: ValueRef<'_>, known: &[T], word: fn(T) -> &'static str) -> FromSqlResult<Stored<T>> {
+    let text = value.as_str()?;
+    let found = known.iter().copied().find(|candidate| word(*candidate) == text);
+    found.map(Stored).ok_or_else(|| FromSqlError::Other(format!("{text:?} is not a known word").into()))
+}

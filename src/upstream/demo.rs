@@ -1,0 +1,140 @@
+//! An upstream inside the program, so that everything can be seen working without a provider's key.
+//!
+//! It speaks OpenAI's API over HTTP on a loopback port, exactly like a provider: requests reach it through the same path,
+//! the same failover and the same metering as any other upstream. What it says is made of a few canned paragraphs.
+//!
+//! Always true: nobody is answered without the token, which lives in this process only; other users of the machine can
+//! reach the port, but not the model.
+
+mod chat;
+mod completion;
+mod embedding;
+mod envelope;
+mod image;
+mod schema;
+mod words;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
+use futures_util::stream;
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+
+use crate::core::secret::Secret;
+use envelope::Fault;
+
+/// Serves until `shutdown` is done, then finishes the answers that have begun.
+///
+/// # Errors
+/// Those of accepting connections.
+pub async fn serve(
+    listener: TcpListener,
+    token: Secret,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "words may arrive late");
+        }
+    });
+    axum::serve(listener, router(&token, PACE)).with_graceful_shutdown(shutdown).await
+}
+
+/// `pace` is the time between two words of a stream.
+fn router(token: &Secret, pace: Duration) -> Router {
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/chat/completions", post(chat_completions))
+        .route("/v1/completions", post(completions))
+        .route("/v1/embeddings", post(embeddings))
+        .route("/v1/images/generations", post(image_generations))
+        .fallback(|| async { Fault::no_such_path() })
+        .method_not_allowed_fallback(|| async { Fault::wrong_method() })
+        // How large a body may be is the gateway's decision, and nobody else gets past the token.
+        .layer(DefaultBodyLimit::disable())
+        .layer(middleware::from_fn_with_state(digest(token.expose()), require_token))
+        .with_state(pace)
+}
+
+/// Compares digests: how long that takes tells nothing about the token.
+async fn require_token(State(expected): State<[u8; 32]>, request: Request, next: Next) -> Response {
+    let presented = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match presented.and_then(|value| value.strip_prefix("Bearer ")) {
+        Some(token) if digest(token) == expected => next.run(request).await,
+        _ => Fault::wrong_key().into_response(),
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+async fn models() -> impl IntoResponse {
+    let model = |id: &&str| json!({"id": id, "object": "model", "created": MODELS_CREATED_S, "owned_by": "demo"});
+    Json(json!({"object": "list", "data": MODELS.iter().map(model).collect::<Vec<_>>()}))
+}
+
+async fn chat_completions(State(pace): State<Duration>, body: Bytes) -> Result<Response, Fault> {
+    let request = chat::Request::read(&body)?;
+    Ok(if request.stream() { paced(request.chunks()?, pace) } else { Json(request.whole()?).into_response() })
+}
+
+async fn completions(State(pace): State<Duration>, body: Bytes) -> Result<Response, Fault> {
+    let request = completion::Request::read(&body)?;
+    Ok(if request.stream() { paced(request.chunks()?, pace) } else { Json(request.whole()?).into_response() })
+}
+
+async fn embeddings(body: Bytes) -> Result<impl IntoResponse, Fault> {
+    embedding::answer(&body).map(Json)
+}
+
+async fn image_generations(body: Bytes) -> Result<impl IntoResponse, Fault> {
+    image::answer(&body).map(Json)
+}
+
+/// A stream of events that ends with `[DONE]`: the first at once, the others as if they were being thought of.
+fn paced(chunks: Vec<impl Serialize>, pace: Duration) -> Response {
+    let events = chunks.iter().map(|chunk| {
+        let json = serde_json::to_string(chunk).expect("a chunk is made of strings and numbers");
+        Bytes::from(format!("data: {json}\n\n"))
+    });
+    let events: Vec<_> = events.chain([Bytes::from_static(b"data: [DONE]\n\n")]).collect();
+    let stream = stream::unfold(events.into_iter().enumerate(), move |mut rest| async move {
+        let (position, event) = rest.next()?;
+        if position > 0 && !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
+        Some((Ok::<_, Infallible>(event), rest))
+    });
+    let head = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    (head, Body::from_stream(stream)).into_response()
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(self.to_json())).into_response()
+    }
+}
+
+const MODELS: [&str; 3] = ["demo-chat", "demo-embed", "demo-image"];
+/// 2026-01-01: SDKs expect a date.
+const MODELS_CREATED_S: u64 = 1_767_225_600;
+/// About the speed of a mid-sized model, and slow enough to watch.
+const PACE: Duration = Duration::from_millis(25);
+
+#[cfg(test)]
+mod tests;
