@@ -3,8 +3,9 @@
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::books::{Books, unknown};
+use super::invocation::{Exit, Invocation, Misuse};
 use super::output::{Cell, Sheet, number, state, text};
-use super::{Exit, Invocation, Misuse, values};
+use super::values;
 use crate::core::account::AccountStatus;
 use crate::core::money::Nano;
 use crate::store::contract::{AccountPatch, EntryKind};
@@ -140,6 +141,7 @@ fn credit(invocation: &Invocation, args: &Credit) -> anyhow::Result<Exit> {
     let account = books.account(&args.account)?;
     let (reference, note) = (args.reference.as_deref(), args.note.as_deref());
     let entry = books.desk()?.post(account.id, kind, args.amount, reference, note, books.now_ms)?;
+    // The storage answers a repeated reference with the first entry, which is older than this command.
     if entry.at_ms < books.now_ms {
         invocation.output.remark("this reference has been booked before; nothing was added");
     }
@@ -153,7 +155,7 @@ fn check_group(books: &Books, group: &str) -> anyhow::Result<()> {
     if groups.contains_key(group) {
         return Ok(());
     }
-    Err(unknown("group", group, groups.keys().map(String::as_str)).context("the configuration knows no such group"))
+    Err(unknown("group", group, groups.keys().map(String::as_str)))
 }
 
 impl Sheet for AccountView<'_> {

@@ -7,8 +7,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use super::books::only_one_beginning;
+use super::invocation::{Exit, Invocation};
 use super::output::{Cell, Sheet, list, state, text};
-use super::{Exit, Invocation, values};
+use super::values;
 use crate::core::admin_token::{self, Scope};
 use crate::core::key;
 use crate::store::view::AdminTokenView;

@@ -5,7 +5,8 @@
 
 use serde::Serialize;
 
-use super::{Exit, Invocation};
+use super::invocation::{Exit, Invocation};
+use super::output::counted;
 use crate::store::contract::AuditReport;
 
 #[derive(Serialize)]
@@ -28,17 +29,20 @@ pub(super) fn run(invocation: &Invocation) -> anyhow::Result<Exit> {
 }
 
 fn in_words(report: &AuditReport, currency: &str) -> String {
-    let AuditReport { accounts, entries, requests, holds, balance, differences } = report;
+    let differences = &report.differences;
+    let lines: String = differences.iter().map(|difference| format!("{difference}\n")).collect();
     let verdict = match differences.len() {
         0 => "the books balance".to_owned(),
-        1 => "1 difference".to_owned(),
-        count => format!("{count} differences"),
+        count => counted(count as u64, "difference", "differences"),
     };
-    let lines: String = differences.iter().map(|difference| format!("{difference}\n")).collect();
-    format!(
-        "{lines}{verdict}: {accounts} accounts, {entries} ledger entries, {requests} requests, {holds} open holds, \
-         {balance} {currency} in all\n"
-    )
+    let seen = [
+        counted(report.accounts, "account", "accounts"),
+        counted(report.entries, "ledger entry", "ledger entries"),
+        counted(report.requests, "request", "requests"),
+        counted(report.holds, "open hold", "open holds"),
+        format!("{} {currency} in all", report.balance),
+    ];
+    format!("{lines}{verdict}: {}\n", seen.join(", "))
 }
 
 #[cfg(test)]
@@ -48,8 +52,9 @@ mod tests {
 
     #[test]
     fn every_difference_has_its_line_and_the_verdict_is_last() {
-        let mut report = AuditReport { accounts: 2, balance: Nano(1_500_000_000), ..AuditReport::default() };
-        let clean = "the books balance: 2 accounts, 0 ledger entries, 0 requests, 0 open holds, 1.5 USD in all\n";
+        let mut report =
+            AuditReport { accounts: 2, entries: 1, balance: Nano(1_500_000_000), ..AuditReport::default() };
+        let clean = "the books balance: 2 accounts, 1 ledger entry, 0 requests, 0 open holds, 1.5 USD in all\n";
         assert_eq!(in_words(&report, "USD"), clean);
         report.differences = vec!["alice has 1 too much".into(), "bob has 1 too little".into()];
         let words = in_words(&report, "USD");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::json;
 
-use super::{Exit, Invocation};
+use super::invocation::{Exit, Invocation};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -4,7 +4,8 @@
 
 use serde_json::json;
 
-use super::{Exit, Invocation};
+use super::invocation::{Exit, Invocation};
+use super::output::counted;
 use crate::config::{Faults, Loaded};
 
 pub(super) fn run(invocation: &Invocation) -> anyhow::Result<Exit> {
@@ -27,20 +28,13 @@ fn praise(invocation: &Invocation, loaded: &Loaded) -> anyhow::Result<Exit> {
     for warning in &loaded.warnings {
         output.remark(&format!("warning: {warning}"));
     }
-    for file in &loaded.files {
-        output.detail(&format!("read {}", file.display()));
-    }
     let catalog = &loaded.config.catalog;
     let summary = [
-        counted(catalog.models.len(), "model"),
-        counted(catalog.upstreams.len(), "upstream"),
-        counted(catalog.groups.len(), "group"),
-        counted(loaded.warnings.len(), "warning"),
+        counted(catalog.models.len() as u64, "model", "models"),
+        counted(catalog.upstreams.len() as u64, "upstream", "upstreams"),
+        counted(catalog.groups.len() as u64, "group", "groups"),
+        counted(loaded.warnings.len() as u64, "warning", "warnings"),
     ];
     output.text(&format!("{} is right: {}\n", invocation.config_path.display(), summary.join(", ")))?;
     Ok(Exit::Done)
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -8,9 +8,10 @@ use clap::{ArgGroup, Args, Subcommand};
 use ipnet::IpNet;
 
 use super::books::{Books, nearest};
-use super::output::{Cell, Sheet, list, number, optional, state, text};
+use super::invocation::{Exit, Invocation, Misuse};
+use super::output::{Cell, CellAlignment, Sheet, list, number, optional, state, text};
+use super::values;
 use super::values::{Expiry, Item, Limit};
-use super::{Exit, Invocation, Misuse, values};
 use crate::core::key::{self, KeyStatus, Limits};
 use crate::core::money::Nano;
 use crate::store::contract::{KeyPatch, KeyRow, NewKey};
@@ -255,7 +256,7 @@ impl Sheet for KeyView<'_> {
             ("key", text(self.prefix)),
             ("status", state(self.status.as_str())),
             ("expires", self.expires_at.as_ref().map_or_else(|| Cell::new("never"), text)),
-            ("budget", optional(self.budget)),
+            ("budget", optional(self.budget).set_alignment(CellAlignment::Right)),
             ("spent", number(self.spent)),
             ("last used", self.last_used_at.as_ref().map_or_else(|| Cell::new("never"), text)),
         ]

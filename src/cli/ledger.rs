@@ -1,7 +1,7 @@
 //! `tollgate ledger`: every entry that an account's balance is the sum of.
 
+use super::invocation::{Exit, Invocation};
 use super::output::{Cell, Sheet, number, optional, text};
-use super::{Exit, Invocation};
 use crate::store::view::LedgerView;
 
 #[derive(Debug, clap::Args)]

@@ -13,6 +13,7 @@ mod backup;
 mod books;
 mod check;
 mod completions;
+mod invocation;
 mod key;
 mod ledger;
 mod output;
@@ -23,13 +24,14 @@ mod values;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::config::{self, Faults, Loaded};
-use books::Books;
+use crate::config::Faults;
+use invocation::Invocation;
 use output::{Output, Verbosity};
+
+pub use invocation::Exit;
 
 /// An LLM API gateway: one key for every model, with limits, budgets and books that balance.
 #[derive(Debug, Parser)]
@@ -43,6 +45,7 @@ pub struct Cli {
 
 /// Understood by every command, before or after its name.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 struct Options {
     /// The configuration file
     #[arg(short, long, global = true, value_name = "FILE", env = "TOLLGATE_CONFIG", default_value = CONFIG_PATH)]
@@ -106,64 +109,10 @@ impl Cli {
             Command::Ledger(args) => ledger::run(&invocation, &args),
             Command::Audit => audit::run(&invocation),
             Command::Backup(args) => backup::run(&invocation, &args),
-            Command::Completions(args) => completions::run(&invocation, &args),
+            Command::Completions(args) => completions::run(&invocation, &args, &mut Cli::command()),
         }
     }
 }
-
-/// What every command is given.
-struct Invocation {
-    config_path: PathBuf,
-    output: Output,
-}
-
-impl Invocation {
-    /// Reads the whole configuration, even for a command that needs only its storage: one rule, and a fault is seen
-    /// by whoever comes first.
-    fn load(&self) -> Result<Loaded, Faults> {
-        let loaded = config::load(&self.config_path, &|name| std::env::var(name).ok())?;
-        self.output.detail(&format!("configuration: {}", self.config_path.display()));
-        Ok(loaded)
-    }
-
-    /// The configuration and the storage that it names.
-    fn books(&self) -> anyhow::Result<Books> {
-        let loaded = self.load()?;
-        for warning in &loaded.warnings {
-            self.output.detail(&format!("warning: {warning}"));
-        }
-        Books::open(loaded.config)
-    }
-}
-
-/// How the program ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    /// Done, and the answer is yes.
-    Done = 0,
-    /// The work failed, or the answer is no.
-    Failed = 1,
-    /// The command line or the configuration is wrong.
-    Misused = 2,
-}
-
-impl Exit {
-    pub fn of(error: &anyhow::Error) -> Self {
-        if error.is::<Faults>() || error.is::<Misuse>() { Exit::Misused } else { Exit::Failed }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        ExitCode::from(exit as u8)
-    }
-}
-
-/// A command line that is well-formed and still makes no sense.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Misuse(String);
 
 /// Writes why the work failed to standard error: every fault of a configuration, or the chain of causes.
 pub fn report(error: &anyhow::Error) {
@@ -182,8 +131,6 @@ const CONFIG_PATH: &str = "conf/tollgate.yaml";
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -247,12 +194,5 @@ mod tests {
             let refusal = Cli::try_parse_from(typed).map(|_| line).unwrap_err();
             assert_eq!(refusal.exit_code(), 2, "{line}");
         }
-    }
-
-    #[test]
-    fn faults_and_misuse_exit_with_two() {
-        assert_eq!(Exit::of(&Faults(Vec::new()).into()), Exit::Misused);
-        assert_eq!(Exit::of(&Misuse("no".into()).into()), Exit::Misused);
-        assert_eq!(Exit::of(&anyhow::anyhow!("no")), Exit::Failed);
     }
 }

@@ -10,11 +10,11 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Color, ContentArrangement, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-pub(super) use comfy_table::Cell;
+pub(super) use comfy_table::{Cell, CellAlignment};
 
 /// Something that can be shown to people in a table; scripts get its JSON.
 pub(super) trait Sheet: Serialize {
@@ -108,7 +108,7 @@ impl Output {
         self.say(Verbosity::Verbose, text);
     }
 
-    /// Progress of long work in bytes; draws nothing where nobody is watching.
+    /// Progress of long work; draws nothing where nobody is watching.
     pub(super) fn progress(&self) -> ProgressBar {
         let quiet = self.verbosity == Verbosity::Quiet;
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
@@ -169,6 +169,11 @@ pub(super) fn state(word: &str) -> Cell {
         _ => Color::Red,
     };
     Cell::new(word).fg(color)
+}
+
+/// `1 account`, `2 accounts`.
+pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// The text with its control characters written out, so that none of them reaches a terminal.

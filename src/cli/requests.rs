@@ -1,7 +1,7 @@
 //! `tollgate requests`: what happened, request by request.
 
+use super::invocation::{Exit, Invocation};
 use super::output::{Cell, Sheet, number, optional, state, text};
-use super::{Exit, Invocation};
 use crate::store::contract::RequestFilter;
 use crate::store::view::RequestView;
 

@@ -5,8 +5,9 @@
 
 use clap::ValueEnum;
 
+use super::invocation::{Exit, Invocation, Misuse};
 use super::output::{Cell, Sheet, number, text};
-use super::{Exit, Invocation, Misuse, values};
+use super::values;
 use crate::core::csv;
 use crate::store::contract::{UsageBy, UsageFilter, UsageRow};
 use crate::store::view::UsageView;

@@ -80,6 +80,11 @@ impl Findings {
         self.warnings.borrow_mut().push(warning);
     }
 
+    /// How many faults there are so far: whoever compares two counts knows whether something in between was sound.
+    pub fn fault_count(&self) -> usize {
+        self.faults.borrow().len()
+    }
+
     /// Notes that the configuration depends on this file, whether it could be read or not.
     pub fn depends_on(&self, file: &Path) {
         let mut files = self.files.borrow_mut();

@@ -7,7 +7,6 @@
 //! Always true: two prices have the same version if and only if they charge alike, whatever the order of their keys.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
@@ -19,25 +18,34 @@ use crate::core::usage::Tier;
 
 /// Whether these fields hold a price of their own.
 pub fn is_given(fields: &Fields<'_>) -> bool {
-    ["price", "rates", "off_peak", "threshold_inclusive", "unit", "images", "image_estimate"]
-        .into_iter()
-        // Each is asked for, so that each is known, whichever comes first.
-        .filter(|name| fields.get(name).is_some())
-        .count()
-        > 0
+    PARTS.map(|name| fields.get(name).is_some()).contains(&true)
 }
 
 /// Reads the price among these fields: `price`, and `rates`, `unit` and the others inside it or beside it.
 pub fn read(fields: &Fields<'_>) -> Price {
-    match fields.get("price") {
+    let faults_before = fields.place.findings().fault_count();
+    let price = match fields.get("price") {
         Some(place) => place.fields(|inside| assemble(fields, Some(inside), Origin::Own)),
         None => assemble(fields, None, Origin::Own),
-    }
+    };
+    refuse_empty(&price, fields, faults_before);
+    price
 }
 
 /// Reads a price whose parts are the fields of a price book's entry.
 pub fn read_listed(fields: &Fields<'_>) -> Price {
-    assemble(fields, None, Origin::Book)
+    let faults_before = fields.place.findings().fault_count();
+    let price = assemble(fields, None, Origin::Book);
+    refuse_empty(&price, fields, faults_before);
+    price
+}
+
+/// Nothing priced would be everything free. What is empty because it is faulty has its faults already.
+fn refuse_empty(price: &Price, fields: &Fields<'_>, faults_before: usize) {
+    let is_empty = price.rates.is_empty() && price.images.is_empty() && price.unit == UnitPrices::default();
+    if is_empty && fields.place.findings().fault_count() == faults_before {
+        fields.get("price").as_ref().unwrap_or(&fields.place).fault_at_key("holds no price", PRICE_REMEDY);
+    }
 }
 
 /// Who wrote a price: the operator, whom warnings help, or the maker of a price book.
@@ -51,6 +59,8 @@ enum Origin {
 struct Row<'t> {
     rate: Rate,
     place: Place<'t>,
+    /// Whether its selectors could be read: others are not compared with it otherwise.
+    has_selectors: bool,
     has_input: bool,
     has_output: bool,
 }
@@ -68,22 +78,19 @@ fn assemble<'t>(beside: &Fields<'t>, inside: Option<&Fields<'t>>, origin: Origin
     if let Some(place) = part("rates") {
         rows.extend(place.items().iter().map(|item| item.fields(|fields| selected_row(fields, inclusive))));
     }
-    let off_peak = part("off_peak").map_or_else(Vec::new, |place| windows(&place));
-    check_rows(&rows, !off_peak.is_empty());
+    let off_peak = part("off_peak").filter(|place| !place.is_empty_list());
+    check_rows(&rows, off_peak.is_some());
     if origin == Origin::Own {
         warn_of_free_output(&rows);
     }
     let mut price = Price {
         version: String::new(),
         rates: rows.into_iter().map(|row| row.rate).collect(),
-        off_peak,
+        off_peak: off_peak.map_or_else(Vec::new, |place| windows(&place)),
         unit: part("unit").map_or_else(UnitPrices::default, |place| place.fields(unit_prices)),
         images: part("images").map_or_else(BTreeMap::new, |place| image_prices(&place)),
         image_estimate: part("image_estimate").map_or_else(BTreeMap::new, |place| image_prices(&place)),
     };
-    if price.rates.is_empty() && price.images.is_empty() && price.unit == UnitPrices::default() {
-        inside.unwrap_or(beside).place.fault_at_key("holds no price", PRICE_REMEDY);
-    }
     price.rates.sort_by_key(selectors);
     price.off_peak.sort_by_key(|window| (window.weekdays, window.from, window.to));
     price.version = version(&price);
@@ -98,20 +105,20 @@ fn flat_row<'t>(fields: &Fields<'t>) -> Option<Row<'t>> {
 }
 
 fn selected_row<'t>(fields: &Fields<'t>, inclusive: bool) -> Row<'t> {
+    let faults_before = fields.place.findings().fault_count();
     let above_prompt_tokens = fields.or("above_prompt_tokens", 0, |place| place.integer(1..=THRESHOLD_MAX));
     let inclusive = fields.or("threshold_inclusive", inclusive, Place::boolean);
     // A note of the price book: these prices were computed, not published.
     let _ = fields.get("derived");
-    row(
-        fields,
-        Rate {
-            tier: fields.or("tier", Tier::Standard, |place| place.choice(&TIERS)),
-            above_prompt_tokens,
-            threshold_inclusive: inclusive && above_prompt_tokens > 0,
-            off_peak: fields.or("when", false, |place| place.choice(&[("off_peak", true)])),
-            ..Rate::default()
-        },
-    )
+    let selected = Rate {
+        tier: fields.or("tier", Tier::Standard, |place| place.choice(&TIERS)),
+        above_prompt_tokens,
+        threshold_inclusive: inclusive && above_prompt_tokens > 0,
+        off_peak: fields.or("when", false, |place| place.choice(&[("off_peak", true)])),
+        ..Rate::default()
+    };
+    let has_selectors = fields.place.findings().fault_count() == faults_before;
+    Row { has_selectors, ..row(fields, selected) }
 }
 
 fn row<'t>(fields: &Fields<'t>, selected: Rate) -> Row<'t> {
@@ -139,19 +146,21 @@ fn row<'t>(fields: &Fields<'t>, selected: Rate) -> Row<'t> {
     // Presence, not success: a price that is there and wrong has its fault already.
     let has_input = fields.get("input").is_some();
     let has_output = ["output", "audio_output", "image_output"].into_iter().any(|name| fields.get(name).is_some());
-    Row { rate, place: fields.place.clone(), has_input, has_output }
+    Row { rate, place: fields.place.clone(), has_selectors: true, has_input, has_output }
 }
 
 /// Every request must find exactly one row, and no row may be free of what another asks money for.
 fn check_rows(rows: &[Row<'_>], has_windows: bool) {
     let Some(first) = rows.first() else { return };
-    let is_base = |row: &Row<'_>| selectors(&row.rate) == selectors(&Rate::default());
-    let base = rows.iter().find(|row| is_base(row));
-    if base.is_none() {
+    let same = |one: &Row<'_>, other: &Row<'_>| {
+        one.has_selectors && other.has_selectors && selectors(&one.rate) == selectors(&other.rate)
+    };
+    let base = rows.iter().find(|row| row.has_selectors && selectors(&row.rate) == selectors(&Rate::default()));
+    if base.is_none() && rows.iter().all(|row| row.has_selectors) {
         first.place.fault("no row is without selectors, so that a plain request would find no price", "add one");
     }
     for (index, row) in rows.iter().enumerate() {
-        if rows[..index].iter().any(|earlier| selectors(&earlier.rate) == selectors(&row.rate)) {
+        if rows[..index].iter().any(|earlier| same(earlier, row)) {
             row.place.fault("an earlier row has the same selectors", "leave one out");
         }
         if !row.has_input {
@@ -248,41 +257,32 @@ fn selectors(rate: &Rate) -> (Tier, u64, bool) {
 /// rendering changes every version, so it is spelled out rather than derived.
 fn version(price: &Price) -> String {
     let mut text = String::from("tollgate price 1\n");
-    let write = |text: &mut String, line: std::fmt::Arguments<'_>| {
-        text.write_fmt(line).expect("writing to a String cannot fail");
-    };
+    let pico = |price: Option<Pico>| price.map_or_else(|| "-".to_owned(), |price| price.0.to_string());
     for rate in &price.rates {
         let (tier, above, off_peak) = selectors(rate);
         let tier = TIERS.iter().find(|(_, known)| *known == tier).map_or("", |(name, _)| name);
-        write(&mut text, format_args!("rate {tier} {above} {} {off_peak}", rate.threshold_inclusive));
-        for price in [Some(rate.input), Some(rate.output)].into_iter().chain(optional_prices(rate)) {
-            match price {
-                Some(price) => write(&mut text, format_args!(" {}", price.0)),
-                None => text.push_str(" -"),
-            }
-        }
-        text.push('\n');
+        let prices = [Some(rate.input), Some(rate.output)].into_iter().chain(optional_prices(rate));
+        let prices: Vec<String> = prices.map(pico).collect();
+        let inclusive = rate.threshold_inclusive;
+        text += &format!("rate {tier} {above} {inclusive} {off_peak} {}\n", prices.join(" "));
     }
     for MinuteWindow { weekdays, from, to } in &price.off_peak {
-        write(&mut text, format_args!("off_peak {weekdays} {from} {to}\n"));
+        text += &format!("off_peak {weekdays} {from} {to}\n");
     }
     let unit = &price.unit;
-    let per_image = unit.per_image.map_or("-".to_owned(), |price| price.0.to_string());
-    write(
-        &mut text,
-        format_args!(
-            "unit {} {per_image} {} {} {} {} {}\n",
-            unit.per_request.0,
-            unit.per_audio_second.0,
-            unit.per_million_characters.0,
-            unit.per_search_unit.0,
-            unit.per_page.0,
-            unit.per_web_search.0
-        ),
-    );
+    let units = [
+        Some(unit.per_request),
+        unit.per_image,
+        Some(unit.per_audio_second),
+        Some(unit.per_million_characters),
+        Some(unit.per_search_unit),
+        Some(unit.per_page),
+        Some(unit.per_web_search),
+    ];
+    text += &format!("unit {}\n", units.map(pico).join(" "));
     for (table, prices) in [("image", &price.images), ("estimate", &price.image_estimate)] {
         for (kind, price) in prices {
-            write(&mut text, format_args!("{table} {kind} {}\n", price.0));
+            text += &format!("{table} {kind} {}\n", price.0);
         }
     }
     let digest = Sha256::digest(text.as_bytes());
@@ -306,6 +306,7 @@ fn optional_prices(rate: &Rate) -> [Option<Pico>; 12] {
     ]
 }
 
+const PARTS: [&str; 7] = ["price", "rates", "off_peak", "threshold_inclusive", "unit", "images", "image_estimate"];
 const TIERS: [(&str, Tier); 5] = [
     ("standard", Tier::Standard),
     ("batch", Tier::Batch),

@@ -182,11 +182,11 @@ impl<'t> Place<'t> {
     /// A credential: a text with variables, `os.environ/NAME`, or `file:PATH`.
     pub fn secret(&self) -> Option<Secret> {
         let written = self.written("text")?;
-        let text = if let Some(name) = written.strip_prefix("os.environ/") {
+        let text = if let Some(name) = written.strip_prefix(FROM_VARIABLE) {
             self.variable(name)?
-        } else if written.starts_with("file:") {
+        } else if written.starts_with(FROM_FILE) {
             let path = self.text()?;
-            self.secret_file(self.beside(path.strip_prefix("file:").unwrap_or(&path)))?
+            self.secret_file(self.beside(path.strip_prefix(FROM_FILE).unwrap_or(&path)))?
         } else {
             self.text()?
         };
@@ -195,8 +195,10 @@ impl<'t> Place<'t> {
 
     /// Whether the value stands in the file itself, rather than in a variable or another file.
     pub fn is_literal(&self) -> bool {
-        matches!(&self.node.value, Value::Text(text)
-            if !text.is_empty() && !text.contains("${") && !text.starts_with("os.environ/") && !text.starts_with("file:"))
+        let refers = |text: &str| {
+            text.contains("${") || [FROM_VARIABLE, FROM_FILE].iter().any(|source| text.starts_with(source))
+        };
+        matches!(&self.node.value, Value::Text(text) if !text.is_empty() && !refers(text))
     }
 
     /// A path, relative to the file that names it.
@@ -238,6 +240,10 @@ impl<'t> Place<'t> {
     /// Where this place's own findings go.
     pub fn findings(&self) -> &'t Findings {
         self.reader.findings
+    }
+
+    fn is_mapping(&self) -> bool {
+        matches!(self.node.value, Value::Map(_) | Value::Null)
     }
 
     pub fn is_empty_list(&self) -> bool {
@@ -295,9 +301,13 @@ impl<'t> Place<'t> {
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        let value = self.reader.env.filter(|_| is_variable_name(name)).and_then(|env| env(name));
+        if !is_variable_name(name) {
+            self.fault("names no variable behind os.environ/", "write os.environ/NAME");
+            return None;
+        }
+        let value = self.reader.env.and_then(|env| env(name));
         if value.is_none() {
-            self.fault(format!("the variable {} is not set", name.escape_debug()), "set it, or write another source");
+            self.fault(format!("the variable {name} is not set"), "set it, or write another source");
         }
         value
     }
@@ -334,7 +344,8 @@ impl<'t> Fields<'t> {
     /// The field; its absence is a fault.
     pub fn require(&self, name: &'static str, remedy: &str) -> Option<Place<'t>> {
         let place = self.get(name);
-        if place.is_none() {
+        // Something that is no mapping at all has its fault already.
+        if place.is_none() && self.place.is_mapping() {
             let at = Place { path: join(&self.place.path, name), ..self.place.clone() };
             at.fault_at_key("is missing", remedy);
         }
@@ -364,7 +375,7 @@ impl<'t> Fields<'t> {
         for (key, node) in self.entries.iter().filter(|(key, _)| !asked.contains(&key.name.as_str())) {
             let remedy = match nearest(&key.name, asked.iter().copied()) {
                 Some(name) => format!("did you mean {name}?"),
-                None => one_of(&asked),
+                None => format!("known here: {}", asked.join(", ")),
             };
             self.place.child(key, node).fault_at_key("is not a known field", remedy);
         }
@@ -406,4 +417,7 @@ fn name_of(value: &Value) -> &'static str {
     }
 }
 
+/// LiteLLM's word for a variable.
+const FROM_VARIABLE: &str = "os.environ/";
+const FROM_FILE: &str = "file:";
 const SHOWN_CHARS_MAX: usize = 60;

@@ -161,7 +161,7 @@ models:
     assert_eq!(upstream.headers[0].1.expose(), "canary-4f1d8b");
     assert!(loaded.warnings.iter().any(|warning| warning.problem.contains("plain text")));
     let shown = format!("{loaded:?}{}", Faults(loaded.warnings.clone()));
-    assert!(!shown.contains("canary-") || shown.matches("canary-").count() == 0, "{shown}");
+    assert!(!shown.contains("canary"), "{shown}");
 }
 
 #[test]
@@ -312,6 +312,7 @@ fn a_version_is_its_prices() {
     // Spelled out: charges in ledgers name this version, so a new release must find the same.
     let price = |text: &str| priced(&format!("    price: {{{text}}}\n")).version;
     let version = price("input: \"0.15\", output: \"0.60\"");
+    assert_eq!(version, "bccb1d192b93c8fa");
     assert_eq!(version, price("output: 0.6, input: 0.150"));
     let mut versions = BTreeSet::from([version]);
     for other in [
@@ -326,7 +327,8 @@ fn a_version_is_its_prices() {
         "input: \"0.15\", output: \"0.60\", rates: [{tier: flex, input: \"0.15\", output: \"0.60\"}]",
         "input: \"0.15\", output: \"0.60\", rates: [{tier: batch, input: \"0.15\", output: \"0.60\"}]",
         "input: \"0.15\", output: \"0.60\", rates: [{above_prompt_tokens: 9, input: \"0.15\", output: \"0.60\"}]",
-        "input: \"0.15\", output: \"0.60\", rates: [{above_prompt_tokens: 9, threshold_inclusive: true, input: \"0.15\", output: \"0.60\"}]",
+        "input: \"0.15\", output: \"0.60\", threshold_inclusive: true, \
+         rates: [{above_prompt_tokens: 9, input: \"0.15\", output: \"0.60\"}]",
     ] {
         assert!(versions.insert(price(other)), "{other}");
     }
@@ -344,18 +346,15 @@ models:
   house: {upstreams: [{name: d, model: late, priority: 1}, {name: d, model: other}], max_output_tokens: 5}
 "#,
     );
-    folder.write(
-        "book.yaml",
-        "models:\n  own: {rates: [{input: \"1\", output: \"1\"}], max_output: 50}\n  named: {rates: [{input: \"2\", output: \"${X}\"}]}\n  \
-         other: {rates: [{input: \"3\", output: \"3\"}]}\n  late: {rates: [{input: \"4\", output: \"4\"}]}\n",
-    );
+    let book = |named: &str| {
+        let rows = [("own", "1"), ("named", named), ("other", "3"), ("late", "4")];
+        let rows = rows.map(|(name, price)| format!("  {name}: {{rates: [{{input: \"{price}\", output: \"1\"}}]}}\n"));
+        format!("models:\n{}", rows.concat().replacen("}]}", "}], max_output: 50}", 1))
+    };
+    folder.write("book.yaml", &book("${PRICE:-2}"));
     let faults = folder.load().unwrap_err();
     assert_eq!(faults.0.len(), 1, "the book is not expanded: {faults}");
-    folder.write(
-        "book.yaml",
-        "models:\n  own: {rates: [{input: \"1\", output: \"1\"}], max_output: 50}\n  named: {rates: [{input: \"2\", output: \"2\"}]}\n  \
-         other: {rates: [{input: \"3\", output: \"3\"}]}\n  late: {rates: [{input: \"4\", output: \"4\"}]}\n",
-    );
+    folder.write("book.yaml", &book("2"));
     let models = folder.load().unwrap().config.catalog.models;
     let inputs: Vec<String> = models.iter().map(|model| model.price.rates[0].input.display_per_million()).collect();
     assert_eq!(inputs, ["9", "2", "3"]);
@@ -367,7 +366,8 @@ models:
 fn the_shipped_price_book_is_read_whole() {
     let folder = Folder::new(
         "upstreams: {d: {kind: demo}}\nprice_book: prices.yaml\nmodels:\n  gpt-4o-mini: {upstreams: [{name: d}]}\n  \
-         grok-4.7: {upstreams: [{name: d}]}\n  gpt-image-1: {upstreams: [{name: d}]}\n  dall-e-3: {upstreams: [{name: d}]}\n  \
+         grok-4.7: {upstreams: [{name: d}]}\n  gpt-image-1: {upstreams: [{name: d}]}\n  \
+         dall-e-3: {upstreams: [{name: d}]}\n  \
          deepseek-flash: {upstreams: [{name: d}]}\n",
     );
     folder.write("prices.yaml", &std::fs::read_to_string(project("conf/prices.yaml")).unwrap());
@@ -459,7 +459,7 @@ fn bombs_are_bounded() {
         let start = Instant::now();
         let folder = Folder::new(&text);
         assert!(folder.load().is_err(), "{}", &text[..text.len().min(80)]);
-        let limit = Duration::from_secs(10);
+        let limit = Duration::from_secs(5);
         assert!(start.elapsed() < limit, "{} took {:?}", &text[..text.len().min(80)], start.elapsed());
     }
 }
@@ -531,10 +531,10 @@ proptest! {
     }
 
     #[test]
-    fn a_shipped_configuration_with_a_bite_out_of_it_harms_nobody(at in 0usize..8_000, length in 0usize..40, put in yaml_like()) {
+    fn a_bite_out_of_a_shipped_configuration_harms_nobody(at in 0usize..8_000, bite in 0usize..40, put in yaml_like()) {
         let text = std::fs::read_to_string(project("conf/tollgate.yaml")).unwrap();
-        let floor = |mut index: usize| { index = index.min(text.len()); while !text.is_char_boundary(index) { index -= 1; } index };
-        let bitten = format!("{}{put}{}", &text[..floor(at)], &text[floor(at + length)..]);
+        let (start, end) = (text.floor_char_boundary(at), text.floor_char_boundary(at + bite));
+        let bitten = format!("{}{put}{}", &text[..start], &text[end..]);
         let said = Folder::new(&bitten).load().map_or_else(|faults| faults.to_string(), |loaded| format!("{loaded:?}"));
         prop_assert!(!said.contains("sk-canary"), "{}", said);
     }
@@ -542,7 +542,7 @@ proptest! {
     #[test]
     fn every_price_of_six_decimals_is_exact(pico in 0u64..=10_000_000_000) {
         let text = Pico(pico).display_per_million();
-        for written in [format!("{text}"), format!("{text:?}")] {
+        for written in [text.to_string(), format!("{text:?}")] {
             let price = priced(&format!("    price: {{input: {written}, output: 0}}\n"));
             prop_assert_eq!(price.rates[0].input, Pico(pico));
         }

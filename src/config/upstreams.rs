@@ -34,12 +34,12 @@ pub fn read<'t>(place: &Place<'t>) -> Vec<Named<'t>> {
         .collect()
 }
 
+/// While the kind is not known, whatever depends on it is left alone: it has no fault of its own.
 fn upstream(name: &str, fields: &Fields<'_>) -> Upstream {
     let kind = fields.require("kind", "write openai, azure, anthropic or demo").and_then(|place| place.choice(&KINDS));
-    let kind = kind.unwrap_or(UpstreamKind::Openai);
     let upstream = Upstream {
         name: name.to_owned(),
-        kind,
+        kind: kind.unwrap_or(UpstreamKind::Openai),
         base: base(fields, kind),
         api_version: api_version(fields, kind),
         speaks: speaks(fields, kind),
@@ -52,25 +52,28 @@ fn upstream(name: &str, fields: &Fields<'_>) -> Upstream {
         }),
         tls: fields.section("tls", tls),
     };
-    if kind != UpstreamKind::Demo {
+    if kind.is_some_and(|kind| kind != UpstreamKind::Demo) {
         look_twice(fields, &upstream);
     }
     upstream
 }
 
-fn base(fields: &Fields<'_>, kind: UpstreamKind) -> BaseUrl {
-    if kind == UpstreamKind::Demo {
+fn base(fields: &Fields<'_>, kind: Option<UpstreamKind>) -> BaseUrl {
+    if kind == Some(UpstreamKind::Demo) {
         if let Some(place) = fields.get("base_url") {
             place.warn("has no effect: a demo upstream is inside this program", "leave it out");
         }
         return demo_base();
     }
-    let remedy = match kind {
-        UpstreamKind::Azure => "write the resource's root, such as https://NAME.openai.azure.com",
-        UpstreamKind::Anthropic => "write https://api.anthropic.com/v1",
-        UpstreamKind::Openai | UpstreamKind::Demo => "write where its API begins, such as https://api.openai.com/v1",
+    let place = match kind {
+        None => fields.get("base_url"),
+        Some(UpstreamKind::Azure) => {
+            fields.require("base_url", "write the resource's root, such as https://NAME.openai.azure.com")
+        }
+        Some(UpstreamKind::Anthropic) => fields.require("base_url", "write https://api.anthropic.com/v1"),
+        Some(_) => fields.require("base_url", "write where its API begins, such as https://api.openai.com/v1"),
     };
-    let base = fields.require("base_url", remedy).and_then(|place| {
+    let base = place.and_then(|place| {
         place.parse_unquoted(|text| {
             let base = units::base_url(text)?;
             match ENDPOINTS.iter().find(|endpoint| base.path.ends_with(**endpoint)) {
@@ -84,14 +87,16 @@ fn base(fields: &Fields<'_>, kind: UpstreamKind) -> BaseUrl {
     base.unwrap_or_else(demo_base)
 }
 
-fn api_version(fields: &Fields<'_>, kind: UpstreamKind) -> Option<String> {
-    if kind != UpstreamKind::Azure {
-        if let Some(place) = fields.get("api_version") {
-            place.fault("belongs to kind: azure only", "leave it out");
+fn api_version(fields: &Fields<'_>, kind: Option<UpstreamKind>) -> Option<String> {
+    let place = match kind {
+        None => fields.get("api_version")?,
+        Some(UpstreamKind::Azure) => fields.require("api_version", "write one such as 2025-04-01-preview")?,
+        Some(_) => {
+            fields.get("api_version")?.fault("belongs to kind: azure only", "leave it out");
+            return None;
         }
-        return None;
-    }
-    fields.require("api_version", "write one such as 2025-04-01-preview")?.parse(|text| {
+    };
+    place.parse(|text| {
         // It becomes part of a query string.
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         match text.bytes().all(legal) && !text.is_empty() {
@@ -101,11 +106,11 @@ fn api_version(fields: &Fields<'_>, kind: UpstreamKind) -> Option<String> {
     })
 }
 
-fn speaks(fields: &Fields<'_>, kind: UpstreamKind) -> Vec<Dialect> {
+fn speaks(fields: &Fields<'_>, kind: Option<UpstreamKind>) -> Vec<Dialect> {
     let default: &[Dialect] = match kind {
-        UpstreamKind::Openai => &[Dialect::Chat, Dialect::Responses],
-        UpstreamKind::Azure | UpstreamKind::Demo => &[Dialect::Chat],
-        UpstreamKind::Anthropic => &[Dialect::Messages],
+        None | Some(UpstreamKind::Openai) => &[Dialect::Chat, Dialect::Responses],
+        Some(UpstreamKind::Azure | UpstreamKind::Demo) => &[Dialect::Chat],
+        Some(UpstreamKind::Anthropic) => &[Dialect::Messages],
     };
     let Some(place) = fields.get("speaks") else { return default.to_vec() };
     if place.is_empty_list() {
@@ -115,10 +120,10 @@ fn speaks(fields: &Fields<'_>, kind: UpstreamKind) -> Vec<Dialect> {
     for item in place.items() {
         let Some(dialect) = item.choice(&DIALECTS) else { continue };
         let possible = match kind {
-            UpstreamKind::Openai => true,
-            UpstreamKind::Azure => dialect != Dialect::Messages,
-            UpstreamKind::Anthropic => dialect == Dialect::Messages,
-            UpstreamKind::Demo => dialect == Dialect::Chat,
+            None | Some(UpstreamKind::Openai) => true,
+            Some(UpstreamKind::Azure) => dialect != Dialect::Messages,
+            Some(UpstreamKind::Anthropic) => dialect == Dialect::Messages,
+            Some(UpstreamKind::Demo) => dialect == Dialect::Chat,
         };
         if !possible {
             item.fault("is not spoken by this kind of upstream", "leave it out: the rest is converted");
@@ -211,10 +216,10 @@ fn look_twice(fields: &Fields<'_>, upstream: &Upstream) {
     }
 }
 
-fn default_stream_usage(kind: UpstreamKind) -> StreamUsage {
+fn default_stream_usage(kind: Option<UpstreamKind>) -> StreamUsage {
     match kind {
-        UpstreamKind::Anthropic => StreamUsage::Native,
-        UpstreamKind::Openai | UpstreamKind::Azure | UpstreamKind::Demo => StreamUsage::Inject,
+        Some(UpstreamKind::Anthropic) => StreamUsage::Native,
+        None | Some(UpstreamKind::Openai | UpstreamKind::Azure | UpstreamKind::Demo) => StreamUsage::Inject,
     }
 }
 

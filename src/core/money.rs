@@ -126,9 +126,9 @@ impl Pico {
     }
 
     fn bounded(text: &str, decimals: usize) -> Result<Pico, DecimalError> {
-        if text.starts_with('-') {
+        if let Some(digits) = text.strip_prefix('-') {
             // A negative price is a frequent and dangerous typo: it gets its own words.
-            return Err(match parse_scaled(&text[1..], decimals) {
+            return Err(match parse_scaled(digits, decimals) {
                 Ok(_) => DecimalError::Negative,
                 Err(other) => other,
             });

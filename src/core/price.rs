@@ -129,11 +129,9 @@ impl Price {
         round_up(pico, markup)
     }
 
-    /// Whether nothing that this model does can ever cost anything.
-    pub fn is_free(&self) -> bool {
-        self.rates.iter().all(|rate| rate.dearest_input().0 == 0 && rate.dearest_output().0 == 0)
-            && self.unit == UnitPrices { per_image: self.unit.per_image.filter(|p| p.0 == 0), ..UnitPrices::default() }
-            && self.images.values().all(|price| price.0 == 0)
+    /// Whether pictures have a price of their own; otherwise they are billed by their tokens.
+    pub fn prices_pictures(&self) -> bool {
+        !self.images.is_empty() || self.unit.per_image.is_some()
     }
 
     fn rate(&self, tier: Tier, prompt_tokens: u64, off_peak: bool) -> Option<&Rate> {
@@ -182,12 +180,12 @@ impl MinuteWindow {
 
     /// `weekday` counts from Monday, which is 0.
     fn contains(self, weekday: u8, minute: u16) -> bool {
-        let begins_on = |weekday: u8| self.weekdays >> weekday & 1 == 1;
+        let begins_on = |weekday: u8| self.weekdays.wrapping_shr(u32::from(weekday)) & 1 == 1;
         if self.from <= self.to {
             return begins_on(weekday) && (self.from..self.to).contains(&minute);
         }
         // What lies behind midnight belongs to the day before.
-        let yesterday = (weekday + 6) % 7;
+        let yesterday = weekday.checked_sub(1).unwrap_or(6);
         (begins_on(weekday) && minute >= self.from) || (begins_on(yesterday) && minute < self.to)
     }
 }

@@ -269,7 +269,7 @@ mod tests {
     fn sizes_are_bounded_before_the_end_is_seen() {
         assert_eq!(judged(&"x".repeat(HEAD_BYTES_MAX + 1)), Verdict::TooLarge);
         assert_eq!(with(&format!("X: {}", "y".repeat(HEAD_BYTES_MAX))), Verdict::TooLarge);
-        assert_eq!(with(&"X-A: b\r\n".repeat(HEADERS_MAX).trim_end().to_owned()), Verdict::TooLarge);
+        assert_eq!(with("X-A: b\r\n".repeat(HEADERS_MAX).trim_end()), Verdict::TooLarge);
         assert!(matches!(judged("GET / HTTP/1.1\nHost: a"), Verdict::Malformed(_)));
     }
 

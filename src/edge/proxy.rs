@@ -86,10 +86,8 @@ impl ProxyHttp for Edge {
                 Ok(true)
             }
             Err(error) => {
-                visit.exchange.status = error.status();
-                let written = answer::error(session, &visit.exchange, &error).await;
-                visit.exchange.end = Some(End::Refused(error));
-                written?;
+                visit.exchange.refuse(&error, Instant::now());
+                answer::error(session, &visit.exchange, &error).await?;
                 Ok(true)
             }
         }
@@ -145,7 +143,7 @@ impl ProxyHttp for Edge {
             return Err(Error::explain(ErrorType::InternalError, "there is no attempt"));
         };
         let upstream = &attempt.candidate.upstream;
-        self.pipeline.metrics.overhead.observe(visit.exchange.started.elapsed().as_secs_f64());
+        self.pipeline.metrics.overhead.observe(visit.exchange.arrived.elapsed().as_secs_f64());
         let mut fresh = RequestHeader::build("POST", call.path_and_query.as_bytes(), Some(12))?;
         fresh.insert_header(header::HOST, call.authority.as_str())?;
         fresh.insert_header(header::CONTENT_TYPE, "application/json")?;

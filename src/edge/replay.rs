@@ -93,7 +93,7 @@ pub fn install(session: &mut Session, stage: &Arc<Stage>) {
     let placeholder = Box::new(ServerSession::new_custom(Box::new(())));
     let inner = std::mem::replace(&mut session.downstream_session, placeholder);
     let replay = Replay { inner: Some(inner), stage: stage.clone() };
-    session.downstream_session = Box::new(ServerSession::new_custom(Box::new(replay)));
+    *session.downstream_session = ServerSession::new_custom(Box::new(replay));
 }
 
 /// Gives Pingora the client's own session back.
@@ -102,7 +102,7 @@ pub fn remove(session: &mut Session, stage: &Stage) {
         return;
     }
     // Dropping the wrapper returns what it wraps.
-    session.downstream_session = Box::new(ServerSession::new_custom(Box::new(())));
+    *session.downstream_session = ServerSession::new_custom(Box::new(()));
     if let Some(inner) = stage.0.lock().returned.take() {
         session.downstream_session = inner;
     }

@@ -250,7 +250,7 @@ impl Hold {
             upstream,
             status: STATUS_INTERRUPTED,
             outcome: Outcome::Interrupted,
-            estimated: charge > Nano::ZERO,
+            estimated: true,
             anomalous: false,
             streamed: self.new.streamed,
             input_tokens,

@@ -236,7 +236,7 @@ fn a_dropped_hold_ends_as_interrupted_by_its_last_checkpoint() {
     assert_eq!((seen.outcome, seen.charge, seen.estimated), (Outcome::Interrupted, Nano(9), true));
     assert_eq!((seen.upstream.as_str(), seen.input_tokens, seen.output_tokens), ("u", 3, 6));
     assert_eq!((seen.model.as_str(), seen.price_version.as_str(), seen.started_at_ms), ("m", "v1", 7));
-    assert_eq!((unseen.outcome, unseen.charge, unseen.estimated), (Outcome::Interrupted, Nano(0), false));
+    assert_eq!((unseen.outcome, unseen.charge, unseen.estimated), (Outcome::Interrupted, Nano(0), true));
 }
 
 #[test]

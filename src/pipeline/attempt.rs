@@ -15,6 +15,8 @@ pub struct Attempt {
     /// `None` for an upstream that asks for no key.
     pub secret: Option<Secret>,
     breaker: Option<health::Attempt>,
+    /// Whether the metrics know what became of it.
+    counted: bool,
     /// Whether a connection from the pool had gone stale once already.
     pub stale_retried: bool,
 }
@@ -45,13 +47,28 @@ impl Attempt {
         let pick = member.keys.pick(now)?;
         let (key_index, secret) = (pick.index, pick.secret.cloned());
         let breaker = member.breaker.begin(now)?;
-        Some(Attempt { candidate, member, key_index, secret, breaker: Some(breaker), stale_retried: false })
+        Some(Attempt {
+            candidate,
+            member,
+            key_index,
+            secret,
+            breaker: Some(breaker),
+            counted: false,
+            stale_retried: false,
+        })
     }
 
     pub fn upstream_name(&self) -> &str {
         &self.candidate.upstream.name
     }
 
+    /// It answered with this status.
+    pub fn answered(&mut self, status: u16, metrics: &Metrics) {
+        self.counted = true;
+        metrics.upstream_requests.with_label_values(&[self.upstream_name(), &status.to_string()]).inc();
+    }
+
+    /// The upstream is well: its answer has begun, or it judged the request.
     pub fn succeeded(&mut self) {
         if let Some(breaker) = self.breaker.take() {
             breaker.succeeded();
@@ -59,7 +76,9 @@ impl Attempt {
     }
 
     pub fn failed(&mut self, fault: Fault, metrics: &Metrics, now: Instant) {
-        metrics.upstream_requests.with_label_values(&[self.upstream_name(), fault.reason()]).inc();
+        if !self.counted {
+            metrics.upstream_requests.with_label_values(&[self.upstream_name(), fault.reason()]).inc();
+        }
         if let Fault::KeyRefused { rest, .. } = fault {
             self.member.keys.rest(self.key_index, now, rest);
         }

@@ -50,6 +50,10 @@ pub struct Exchange {
     pub meter: Option<Meter>,
     pub end: Option<End>,
     checkpoint_at: Option<Instant>,
+    /// When the whole request had arrived.
+    pub arrived: Instant,
+    /// How many keys of the present upstream were refused.
+    keys_refused: usize,
     /// What the client was told.
     pub status: u16,
     _in_flight: Option<InFlight>,
@@ -115,6 +119,8 @@ impl Exchange {
             meter: None,
             end: None,
             checkpoint_at: None,
+            arrived: now,
+            keys_refused: 0,
             status: 0,
             _in_flight: None,
             finished: false,
@@ -157,21 +163,26 @@ impl Exchange {
         let (Some(endpoint), Some(caller), Some(permit)) = (self.endpoint, &self.caller, &mut self.permit) else {
             return Err(ApiError::Server);
         };
-        let facts = request::understand(endpoint, &body)?;
+        self.arrived = now;
+        let facts = self.facts.insert(request::understand(endpoint, &body)?);
         let route = route::route(self.pipeline.snapshot(), caller, endpoint, &facts.model, now)?;
-        let asked = Asked {
-            request: self.request,
-            endpoint,
-            facts: &facts,
-            model: &route.model,
-            started_at_ms: self.started_at_ms,
-        };
+        let route = self.route.insert(route);
+        let asked =
+            Asked { request: self.request, endpoint, facts, model: &route.model, started_at_ms: self.started_at_ms };
         self.reservation = Some(reserve::reserve(&self.pipeline, caller, permit, &asked, now)?);
-        self.route = Some(route);
-        self.facts = Some(facts);
         self.body = body;
         self._body_lease = Some(lease);
         Ok(())
+    }
+
+    /// We say no. A refused request uses up nothing, and its answer's headers already say so.
+    pub fn refuse(&mut self, error: &ApiError, now: Instant) {
+        self.status = error.status();
+        self.end = Some(End::Refused(error.clone()));
+        if let Some(mut permit) = self.permit.take() {
+            permit.cancel(now);
+            self.refused_rates = Some(permit.state(now));
+        }
     }
 
     /// The next try, if there is one: picks an upstream that may be called now and writes its request.
@@ -201,6 +212,15 @@ impl Exchange {
         let metrics = self.pipeline.metrics.clone();
         if let Some(mut attempt) = self.attempt.take() {
             attempt.failed(fault, &metrics, now);
+            if let (Fault::KeyRefused { .. }, Some(route)) = (fault, &mut self.route) {
+                // Another key of the same upstream may do, each once.
+                self.keys_refused += 1;
+                if self.keys_refused < attempt.candidate.upstream.api_keys.len() && attempt.member.usable(now) {
+                    route.step_back();
+                } else {
+                    self.keys_refused = 0;
+                }
+            }
             let more = self.route.as_ref().is_some_and(Route::has_more);
             tracing::warn!(
                 request_id = %self.request, upstream = attempt.upstream_name(), reason = fault.reason(), more,
@@ -224,6 +244,9 @@ impl Exchange {
     /// An answer has begun: chooses how it is read.
     pub fn answer_begins(&mut self, status: u16, is_event_stream: bool, now: Instant) {
         let (Some(endpoint), Some(facts)) = (self.endpoint, &self.facts) else { return };
+        if let Some(attempt) = &mut self.attempt {
+            attempt.answered(status, &self.pipeline.metrics);
+        }
         self.meter = Some(match status {
             400 | 413 | 422 => Meter::rejection(status, now),
             // An upstream reports because we asked, or unasked; the client gets its report only if the client asked.
@@ -238,12 +261,10 @@ impl Exchange {
         let released_before = meter.released();
         let step = meter.feed(chunk, end, now);
         let released = meter.released();
-        if released && !released_before {
-            if let Some(attempt) = &mut self.attempt {
-                let labels = [attempt.candidate.upstream.name.as_str(), "200"];
-                self.pipeline.metrics.upstream_requests.with_label_values(&labels).inc();
-                attempt.succeeded();
-            }
+        if ((released && !released_before) || matches!(step, Step::Rejected(_)))
+            && let Some(attempt) = &mut self.attempt
+        {
+            attempt.succeeded();
         }
         if released && !end {
             let due = self.checkpoint_at.is_none_or(|at| now.saturating_duration_since(at) >= CHECKPOINT_EVERY);
@@ -339,14 +360,8 @@ impl Exchange {
         self.finished = true;
         let end = self.end.get_or_insert(End::Answered).clone();
         if let Some(mut permit) = self.permit.take() {
-            match &end {
-                // A refused request uses up nothing.
-                End::Refused(_) => permit.cancel(now),
-                _ => {
-                    let (usage, _) = settle::usage_so_far(self);
-                    permit.true_up(usage.input_total().saturating_add(usage.output_total()), now);
-                }
-            }
+            let (usage, _) = settle::usage_so_far(self);
+            permit.true_up(usage.input_total().saturating_add(usage.output_total()), now);
         }
         let settled = settle::settle(self, &end, now);
         record::record(self, &end, settled.as_ref(), now);

@@ -28,7 +28,7 @@ impl Rejection {
         ApiError::RejectedUpstream {
             status: self.status,
             message: redacted(message),
-            param: error["param"].as_str().map(|param| redacted(param)),
+            param: error["param"].as_str().map(redacted),
         }
     }
 }

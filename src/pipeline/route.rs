@@ -29,6 +29,11 @@ impl Route {
     pub fn has_more(&self) -> bool {
         self.next < self.order.len()
     }
+
+    /// Gives back the candidate taken last: it has another key to try.
+    pub fn step_back(&mut self) {
+        self.next = self.next.saturating_sub(1);
+    }
 }
 
 /// # Errors

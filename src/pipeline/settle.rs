@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use crate::core::money::Nano;
+use crate::core::price::Bound;
 use crate::core::usage::{ImageKind, Usage};
 use crate::protocol::stream;
 use crate::store::contract::{Outcome, RequestRow};
@@ -15,14 +16,18 @@ use super::exchange::{End, Exchange};
 /// Books the request's end. `None` when there is nothing to book: no known key, or refused before it was understood.
 pub fn settle(exchange: &mut Exchange, end: &End, now: Instant) -> Option<RequestRow> {
     let outcome = outcome(exchange, end);
-    let (usage, estimated) = match outcome {
+    let (usage, mut estimated) = match outcome {
         Outcome::Ok | Outcome::ClientGone | Outcome::UpstreamCut => usage_so_far(exchange),
         _ => (Usage::default(), false),
     };
     let charge = match outcome {
-        Outcome::Ok | Outcome::ClientGone | Outcome::UpstreamCut if usage != Usage::default() => exchange.cost(&usage),
+        Outcome::Ok if pictures_without_tokens(exchange, &usage) => {
+            estimated = true;
+            estimated_pictures(exchange, &usage)
+        }
         // A price per request is due for a whole answer even if it used no tokens.
         Outcome::Ok => exchange.cost(&usage),
+        Outcome::ClientGone | Outcome::UpstreamCut if usage != Usage::default() => exchange.cost(&usage),
         _ => Nano::ZERO,
     };
     let mut row = row(exchange, outcome, &usage, estimated, now)?;
@@ -58,6 +63,7 @@ pub fn usage_so_far(exchange: &Exchange) -> (Usage, bool) {
             let usage = Usage {
                 input_text: estimated_input(exchange),
                 output_text: estimated_output(exchange, facts),
+                tier: facts.tier.unwrap_or_default(),
                 ..Usage::default()
             };
             (usage, true)
@@ -91,6 +97,23 @@ fn estimated_input(exchange: &Exchange) -> u64 {
 fn estimated_output(exchange: &Exchange, facts: &stream::Facts) -> u64 {
     let Some(route) = &exchange.route else { return 0 };
     route.snapshot.calibration(&route.model.name).output_tokens(facts.text_bytes)
+}
+
+/// Pictures of a model that bills them by tokens, in an answer that reports none: they must not be free.
+fn pictures_without_tokens(exchange: &Exchange, usage: &Usage) -> bool {
+    let by_tokens = exchange.route.as_ref().is_some_and(|route| !route.model.price.prices_pictures());
+    by_tokens && usage.images > 0 && usage.output_total() == 0
+}
+
+fn estimated_pictures(exchange: &Exchange, usage: &Usage) -> Nano {
+    let (Some(route), Some(caller)) = (&exchange.route, &exchange.caller) else { return Nano::ZERO };
+    let bound = Bound {
+        input_tokens: estimated_input(exchange),
+        images: usage.images,
+        image_kind: usage.image_kind.clone(),
+        ..Bound::default()
+    };
+    route.model.price.ceiling(&bound, exchange.started_at_ms, caller.group.markup)
 }
 
 /// Where an answer does not say what its pictures look like, the request does.

@@ -235,6 +235,14 @@ fn a_closed_pipe_is_success() {
 }
 
 #[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let place = Place::with_alice();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = place.command("account list").stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    Run::of("account list", output.wait_with_output().unwrap()).refused(1, "error: ");
+}
+
+#[test]
 fn output_that_is_piped_has_no_colours() {
     let place = Place::with_alice();
     let table = place.run("account list").done();

@@ -208,7 +208,7 @@ fn a_shown_name_is_short() {
 #[test]
 fn control_characters_are_found_in_every_place_of_a_long_string() {
     for at in 0..200 {
-        let mut text = vec![b'x'; 200];
+        let mut text = [b'x'; 200];
         text[at] = 0x1f;
         assert!(is_syntax_error([b"\"", &text[..], b"\""].concat()), "at {at}");
     }

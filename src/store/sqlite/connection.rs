@@ -89,15 +89,15 @@ impl Writer {
     }
 
     /// Starts the write-ahead log anew when it has grown large. SQLite does this by itself unless there is always
-    /// somebody reading: then the log is copied into the database but never shortened. Waits a moment for readers and
-    /// tries again some other time if they stay.
+    /// somebody reading: then the log is copied into the database but never shortened. Waits for nobody: it is tried
+    /// after each group, and sooner or later falls between two readers.
     pub(super) fn bound_log(&mut self) {
         let mut log = self.place.path.clone().into_os_string();
         log.push("-wal");
         let small = std::fs::metadata(log).map_or(true, |file| file.len() <= LOG_BYTES_MAX);
         let Some(connection) = self.connection.as_ref().filter(|_| !small) else { return };
         // Best effort: a log that could not be shortened harms nobody today, and a real fault shows at the next commit.
-        let _ = connection.busy_timeout(LOG_TIMEOUT);
+        let _ = connection.busy_timeout(Duration::ZERO);
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         let _ = connection.busy_timeout(BUSY_TIMEOUT);
     }
@@ -151,7 +151,6 @@ const PRAGMAS: &str = "
 ";
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-const LOG_TIMEOUT: Duration = Duration::from_millis(100);
 const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// More than there are different statements, so each is compiled once per connection.
 const STATEMENTS_CACHED: usize = 64;

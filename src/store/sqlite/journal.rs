@@ -24,7 +24,6 @@ use crate::store::contract::{Change, Journal, Outcome, Recovery, RequestRow, Sto
 pub struct SqliteJournal {
     writer: Writer,
     words: Words,
-    groups: u64,
     _serving: File,
 }
 
@@ -32,7 +31,7 @@ impl SqliteJournal {
     pub(super) fn open(place: Place) -> Result<Self, StoreError> {
         let serving = lock(&place.path)?;
         schema::look_for_damage(&place.connect_for_reading()?)?;
-        Ok(SqliteJournal { writer: Writer::open(place)?, words: Words::default(), groups: 0, _serving: serving })
+        Ok(SqliteJournal { writer: Writer::open(place)?, words: Words::default(), _serving: serving })
     }
 
     /// Books in one transaction.
@@ -54,10 +53,7 @@ impl SqliteJournal {
 impl Journal for SqliteJournal {
     fn commit(&mut self, group: &[Change]) -> Result<(), StoreError> {
         self.book(|posting| posting.book(group))?;
-        self.groups = self.groups.wrapping_add(1);
-        if self.groups.is_multiple_of(GROUPS_PER_LOG_CHECK) {
-            self.writer.bound_log();
-        }
+        self.writer.bound_log();
         Ok(())
     }
 
@@ -153,5 +149,3 @@ const PRUNED: &str = "
 
 const ORPHANS_MAX: i64 = 1_000;
 const PRUNED_MAX: i64 = 5_000;
-/// The log grows by some megabytes between two looks at most.
-const GROUPS_PER_LOG_CHECK: u64 = 64;

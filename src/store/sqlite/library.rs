@@ -36,12 +36,17 @@ impl Library for SqliteLibrary {
         if cursor == since {
             return Ok(News { cursor, ..News::default() });
         }
-        let accounts = all(&snapshot, &format!("{ACCOUNTS} WHERE a.revision > ?1"), [since.revision], rows::account)?;
+        let accounts = all(
+            &snapshot,
+            &format!("{ACCOUNTS} WHERE a.revision > ?1 ORDER BY a.id"),
+            [since.revision],
+            rows::account,
+        )?;
         if since == Cursor::default() {
-            let keys = all(&snapshot, &format!("{KEYS} WHERE k.status <> 'deleted'"), [], rows::key)?;
+            let keys = all(&snapshot, &format!("{KEYS} WHERE k.status <> 'deleted' ORDER BY k.id"), [], rows::key)?;
             return Ok(News { accounts, keys, entries: Vec::new(), cursor });
         }
-        let keys = all(&snapshot, &format!("{KEYS} WHERE k.revision > ?1"), [since.revision], rows::key)?;
+        let keys = all(&snapshot, &format!("{KEYS} WHERE k.revision > ?1 ORDER BY k.id"), [since.revision], rows::key)?;
         let entries = format!("{ENTRIES} WHERE kind <> 'charge' AND seq > ?1 ORDER BY seq");
         let entries = all(&snapshot, &entries, [since.seq], rows::entry)?;
         Ok(News { accounts, keys, entries, cursor })

@@ -15,7 +15,7 @@ use crate::store::contract::StoreError;
 /// # Errors
 /// [`StoreError::Unusable`] in words for people.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
-    let version = check(connection)?;
+    let version = check(&connection.unchecked_transaction().map_err(fault)?)?;
     for (number, script) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > version) {
         migrate(connection, number, script)?;
     }
@@ -75,13 +75,13 @@ fn apply(transaction: &Transaction<'_>, number: i64, script: &str) -> rusqlite::
     transaction.pragma_update(None, "user_version", number)
 }
 
-/// The file's version; 0 is an empty file.
-fn check(connection: &Connection) -> Result<i64, StoreError> {
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map_err(fault);
+/// The file's version; 0 is an empty file. In a transaction, as another process may be making the file right now.
+fn check(snapshot: &Transaction<'_>) -> Result<i64, StoreError> {
+    let number = |pragma| snapshot.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map_err(fault);
     let (application, version) = (number("application_id")?, number("user_version")?);
     if application != APPLICATION_ID {
         let tables: i64 =
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fault)?;
+            snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fault)?;
         if application != 0 || version != 0 || tables != 0 {
             return Err(StoreError::Unusable("the file is another program's database".into()));
         }

@@ -1,6 +1,6 @@
 //! Any history gives the same books, however it is cut into groups and how often it is repeated.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
 
@@ -66,14 +66,28 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-struct Books {
+/// Without the checkpoints that come before their hold: no process can write one.
+fn possible(steps: Vec<Step>) -> Vec<Step> {
+    let mut held = HashSet::new();
+    let mut keep = |step: &Step| match step {
+        Step::Change(Change::Hold(row)) => {
+            held.insert(row.request);
+            true
+        }
+        Step::Change(Change::Checkpoint(row)) => held.contains(&row.request),
+        _ => true,
+    };
+    steps.into_iter().filter(|step| keep(step)).collect()
+}
+
+struct TwoAccounts {
     _folder: TempDir,
     journal: SqliteJournal,
     desk: SqliteDesk,
     library: SqliteLibrary,
 }
 
-fn open() -> Books {
+fn open() -> TwoAccounts {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(&folder.path().join("t.db"), Durability::Normal).unwrap();
     let mut desk = sqlite.desk().unwrap();
@@ -82,11 +96,11 @@ fn open() -> Books {
         assert_eq!(desk.create_key(id, &new_key(name), NOW_MS).unwrap().record.id, KeyId(id.0));
     }
     let (journal, library) = (sqlite.journal().unwrap(), sqlite.library().unwrap());
-    Books { _folder: folder, journal, desk, library }
+    TwoAccounts { _folder: folder, journal, desk, library }
 }
 
 /// Everything that can be read, without the random public ids.
-fn contents(books: &Books) -> String {
+fn contents(books: &TwoAccounts) -> String {
     let accounts: Vec<_> =
         books.library.accounts().unwrap().iter().map(|row| (row.id, row.balance, row.held)).collect();
     let keys = books.library.keys(None).unwrap();
@@ -99,7 +113,7 @@ fn contents(books: &Books) -> String {
 }
 
 /// Credits are settled against charges, account by account.
-fn assert_balanced(books: &Books, steps: &[Step]) {
+fn assert_balanced(books: &TwoAccounts, steps: &[Step]) {
     let mut expected: HashMap<AccountId, i64> = ACCOUNTS.map(|account| (account, 1_000_000_000)).into();
     for step in steps {
         if let Step::Credit(account, amount) = step {
@@ -120,7 +134,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn cuts_and_repetitions_change_nothing(steps in proptest::collection::vec(step(), 0..60),
+    fn cuts_and_repetitions_change_nothing(steps in proptest::collection::vec(step(), 0..60).prop_map(possible),
                                            cuts in proptest::collection::vec((1..8usize, 1..4usize, 0..3usize), 60)) {
         let mut plain = open();
         for step in &steps {

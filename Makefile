@@ -1,0 +1,55 @@
+# Two commands matter: `make run` and `make test`. The rest is for those who work on it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PORT ?= 8080
+# OpenAI where there is a key for it, the demo upstream inside the program otherwise.
+CONFIG ?= $(if $(OPENAI_API_KEY),conf/openai.yaml,conf/demo.yaml)
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: setup
+setup: ## Install what is missing to build (cmake, a C compiler) on Debian or Ubuntu
+	@deploy/setup.sh
+
+.PHONY: setup-test
+setup-test: setup ## ... and to test (Python and Node for the official SDKs, promtool)
+	@deploy/setup.sh test
+
+.PHONY: run
+run: setup ## Build and start a gateway, with a key and a curl line to paste
+	cargo build --release --locked
+	@deploy/run.sh target/release/tollgate $(CONFIG)
+
+.PHONY: test
+test: setup-test test-rust test-sdk ## Run every test
+
+.PHONY: test-rust
+test-rust:
+	cargo build --locked --tests --bins
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+
+.PHONY: test-sdk
+test-sdk: ## The official SDKs against the real binary
+	cargo build --locked
+	tests/sdk/run.sh
+
+.PHONY: check
+check: setup ## Format, lints, example configurations
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo build --locked
+	@for file in conf/demo.yaml conf/minimal.yaml conf/openai.yaml conf/tollgate.yaml; do \
+		OPENAI_API_KEY=unused target/debug/tollgate -c $$file check; done
+
+.PHONY: bench
+bench: setup ## Criterion benches of the hot path
+	cargo bench --locked
+
+.PHONY: soak
+soak: setup ## The long form of the crash test: kill -9, 200 times
+	TOLLGATE_CRASH_ROUNDS=200 cargo test --locked --test crash -- --nocapture

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what is missing, and only that: `setup.sh` to build and run, `setup.sh test` for the tests as well.
+set -eu
+
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+
+need cc gcc
+need make make
+need cmake cmake # Pingora's zlib is built with it
+if [ "${1:-}" = test ]; then
+  need python3 python3
+  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  need node nodejs
+  need npm npm
+  need curl curl
+fi
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "installing: ${missing[*]}" >&2
+  as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "please install these with your system's package manager: ${missing[*]}" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+  echo "please install Rust (rustup.rs), version $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer" >&2
+  exit 1
+fi
