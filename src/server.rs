@@ -80,7 +80,7 @@ impl Server {
         let Loaded { mut config, files, .. } = loaded;
         let catalog = Arc::new(std::mem::take(&mut config.catalog));
         let metrics = Arc::new(Metrics::new().context("the metrics could not be registered")?);
-        let storage = open_storage(&config)?;
+        let storage = open_storage(&config.storage)?;
         let ledger = open_ledger(storage.as_ref(), metrics.clone())?;
 
         // Bound before anything runs: a port that is taken is an error now, not later.
@@ -284,17 +284,21 @@ fn check_certificates(pem: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn open_storage(config: &Config) -> Result<Box<dyn Storage>> {
-    match &config.storage.url {
+/// The storage that the configuration names: the same for the server and for every command.
+///
+/// # Errors
+/// In plain words: not ours, damaged, of a newer version, not readable.
+pub fn open_storage(storage: &config::Storage) -> Result<Box<dyn Storage>> {
+    let durability = match storage.durability {
+        config::Durability::Full => store::sqlite::Durability::Full,
+        config::Durability::Normal => store::sqlite::Durability::Normal,
+    };
+    match &storage.url {
         StorageUrl::Sqlite(path) => {
-            let durability = match config.storage.durability {
-                config::Durability::Full => store::sqlite::Durability::Full,
-                config::Durability::Normal => store::sqlite::Durability::Normal,
-            };
-            let storage = store::sqlite::Sqlite::open(path, durability);
-            Ok(Box::new(storage.with_context(|| format!("storage {}", path.display()))?))
+            let opened = store::sqlite::Sqlite::open(path, durability);
+            Ok(Box::new(opened.with_context(|| format!("cannot open the storage {}", path.display()))?))
         }
-        StorageUrl::Postgres(_) => bail!("this version serves SQLite only"),
+        StorageUrl::Postgres(_) => bail!("this version keeps its books in SQLite only"),
     }
 }
 

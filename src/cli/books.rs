@@ -6,10 +6,10 @@
 use anyhow::{Context, anyhow, bail};
 use jiff::Timestamp;
 
-use crate::config::{self, Config, StorageUrl};
+use crate::config::Config;
 use crate::core::key::KeyStatus;
+use crate::server;
 use crate::store::contract::{AccountRow, Desk, KeyRow, Library, Storage};
-use crate::store::sqlite::{Durability, Sqlite};
 
 pub(super) struct Books {
     pub(super) config: Config,
@@ -20,7 +20,7 @@ pub(super) struct Books {
 
 impl Books {
     pub(super) fn open(config: Config) -> anyhow::Result<Self> {
-        let storage = open_storage(&config.storage)?;
+        let storage = server::open_storage(&config.storage)?;
         Ok(Books { config, storage, now_ms: Timestamp::now().as_millisecond() })
     }
 
@@ -60,20 +60,6 @@ impl Books {
             bail!("the key {} has been deleted", row.record.public_id);
         }
         Ok(row)
-    }
-}
-
-fn open_storage(storage: &config::Storage) -> anyhow::Result<Box<dyn Storage>> {
-    let durability = match storage.durability {
-        config::Durability::Full => Durability::Full,
-        config::Durability::Normal => Durability::Normal,
-    };
-    match &storage.url {
-        StorageUrl::Sqlite(path) => {
-            let opened = Sqlite::open(path, durability);
-            Ok(Box::new(opened.with_context(|| format!("cannot open the storage {}", path.display()))?))
-        }
-        StorageUrl::Postgres(_) => bail!("this version keeps its books in SQLite only"),
     }
 }
 
