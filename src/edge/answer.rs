@@ -59,14 +59,21 @@ pub async fn preflight(session: &mut Session, exchange: &Exchange) -> Result<()>
 ///
 /// # Errors
 /// Pingora's, if a header cannot be written, which these can.
-pub fn from_upstream(upstream: &ResponseHeader, exchange: &Exchange, is_event_stream: bool) -> Result<ResponseHeader> {
+pub fn from_upstream(
+    upstream: &ResponseHeader,
+    exchange: &Exchange,
+    is_event_stream: bool,
+    client_reads_chunks: bool,
+) -> Result<ResponseHeader> {
     let mut head = ResponseHeader::build(upstream.status, Some(16))?;
     if let Some(media_type) = upstream.headers.get(header::CONTENT_TYPE) {
         head.insert_header(header::CONTENT_TYPE, media_type)?;
     }
     match upstream.headers.get(header::CONTENT_LENGTH).filter(|_| !is_event_stream) {
         Some(length) => head.insert_header(header::CONTENT_LENGTH, length)?,
-        None => head.insert_header(header::TRANSFER_ENCODING, "chunked")?,
+        None if client_reads_chunks => head.insert_header(header::TRANSFER_ENCODING, "chunked")?,
+        // HTTP/1.0: the answer ends with the connection.
+        None => {}
     }
     if is_event_stream {
         // Proxies in front of us must not collect events either.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header;
+use http::{Version, header};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result, RetryType};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -23,7 +23,7 @@ use crate::pipeline::{Pipeline, lookup, reserve};
 use crate::protocol::endpoint::{Endpoint, Route, resolve};
 
 use super::guard::{CONNECTION, Connection};
-use super::replay::{self, Stage};
+use super::replay::{self, Drain, Stage};
 use super::{answer, body, head, peer};
 
 pub struct Edge {
@@ -110,11 +110,13 @@ impl ProxyHttp for Edge {
                 }
                 return Err(Error::explain(ErrorType::ConnectNoRoute, "the upstream's name is not resolved"));
             };
-            let drain = (exchange.on_disconnect() == OnDisconnect::Drain).then_some(DRAIN_MAX);
+            let drain = (exchange.on_disconnect() == OnDisconnect::Drain)
+                .then(|| Drain { patience: DRAIN_MAX, places: self.pipeline.drains.clone() });
             let mut call = exchange.upstream_call();
             let pieces = call.as_mut().map(|call| call.pieces.clone()).unwrap_or_default();
-            // The head's patience begins when the request can be sent.
-            visit.stage.begin_attempt(pieces, now + timeouts.connect * 2 + timeouts.first_byte, drain);
+            // The head's own patience begins when the request can be sent.
+            let patience = timeouts.connect.saturating_mul(2).saturating_add(timeouts.first_byte);
+            visit.stage.begin_attempt(pieces, patience, drain);
             visit.call = call;
             return Ok(Box::new(peer));
         }
@@ -158,7 +160,7 @@ impl ProxyHttp for Edge {
         for (name, value) in &upstream.headers {
             fresh.insert_header(name.clone(), value.expose())?;
         }
-        visit.stage.alive_until(Instant::now() + upstream.timeouts.first_byte);
+        visit.stage.alive(upstream.timeouts.first_byte);
         *request = fresh;
         Ok(())
     }
@@ -190,19 +192,15 @@ impl ProxyHttp for Edge {
         visit.is_event_stream = is_event_stream(upstream);
         exchange.answer_begins(upstream.status.as_u16(), visit.is_event_stream, now);
         if let Some(attempt) = &exchange.attempt {
-            visit.stage.alive_until(now + attempt.candidate.upstream.timeouts.idle);
+            visit.stage.alive(attempt.candidate.upstream.timeouts.idle);
         }
         Ok(())
     }
 
-    async fn response_filter(
-        &self,
-        _session: &mut Session,
-        head: &mut ResponseHeader,
-        visit: &mut Visit,
-    ) -> Result<()> {
+    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, visit: &mut Visit) -> Result<()> {
         if !head.status.is_informational() {
-            *head = answer::from_upstream(head, &visit.exchange, visit.is_event_stream)?;
+            let chunks = session.req_header().version != Version::HTTP_10;
+            *head = answer::from_upstream(head, &visit.exchange, visit.is_event_stream, chunks)?;
             visit.exchange.status = head.status.as_u16();
         }
         Ok(())
@@ -224,7 +222,10 @@ impl ProxyHttp for Edge {
             return Ok(None);
         }
         if let Some(attempt) = exchange.attempt.as_ref().filter(|_| body.is_some()) {
-            visit.stage.alive_until(now + attempt.candidate.upstream.timeouts.idle);
+            visit.stage.alive(attempt.candidate.upstream.timeouts.idle);
+        }
+        if visit.stage.client_gone() {
+            exchange.client_left();
         }
         match exchange.answer_piece(body.take(), end, now) {
             Step::Pass(out) => *body = (!out.is_empty()).then_some(out),

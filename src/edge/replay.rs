@@ -30,6 +30,7 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What the filters and the wrapper tell each other. Locked for moments, never across a wait.
 #[derive(Default)]
@@ -43,35 +44,65 @@ struct State {
     pieces: VecDeque<Bytes>,
     /// The answer's head, until the first byte of its body.
     head: Option<Box<ResponseHeader>>,
-    /// When the present wait for the upstream ends.
+    /// How long the upstream may be silent at this point of its answer, and until when that is.
+    patience: Duration,
     deadline: Option<Instant>,
-    /// Read on when the client leaves, for so long at most.
-    drain: Option<Duration>,
+    /// Read on when the client leaves.
+    drain: Option<Drain>,
+    /// The client has left; with a drain that was allowed, its place among the drains.
     gone: bool,
+    draining: Option<OwnedSemaphorePermit>,
     /// The upstream let its deadline pass.
     silent: bool,
     /// End the exchange once what was given out is written.
     cut: bool,
 }
 
+/// Leave to read an answer to its end after its client has left: for so long, if there is a place.
+#[derive(Clone)]
+pub struct Drain {
+    pub patience: Duration,
+    pub places: Arc<Semaphore>,
+}
+
+impl State {
+    fn extend_deadline(&mut self) {
+        // A drain's end does not move.
+        if !self.gone {
+            self.deadline = Some(Instant::now() + self.patience);
+        }
+    }
+
+    /// The client has left. True if the answer is to be read on all the same.
+    fn client_left(&mut self) -> bool {
+        self.gone = true;
+        let Some(drain) = &self.drain else { return false };
+        if self.draining.is_none() {
+            self.draining = drain.places.clone().try_acquire_owned().ok();
+            self.deadline = Some(Instant::now() + drain.patience);
+        }
+        self.draining.is_some()
+    }
+}
+
 impl Stage {
     /// A new attempt: its body, and how long its upstream may take to answer.
-    pub fn begin_attempt(&self, pieces: Vec<Bytes>, deadline: Instant, drain: Option<Duration>) {
+    pub fn begin_attempt(&self, pieces: Vec<Bytes>, patience: Duration, drain: Option<Drain>) {
         let mut state = self.0.lock();
         state.pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
         state.head = None;
-        state.deadline = Some(deadline);
+        state.patience = patience;
+        state.extend_deadline();
         state.drain = drain;
         state.silent = false;
         state.cut = false;
     }
 
-    /// The upstream gave a sign of life; it may be silent until then. A drain's end is not moved.
-    pub fn alive_until(&self, deadline: Instant) {
+    /// The upstream gave a sign of life; from now on it may be silent for so long.
+    pub fn alive(&self, patience: Duration) {
         let mut state = self.0.lock();
-        if !state.gone {
-            state.deadline = Some(deadline);
-        }
+        state.patience = patience;
+        state.extend_deadline();
     }
 
     pub fn cut_after_write(&self) {
@@ -112,6 +143,13 @@ struct Replay {
     /// `None` only while being dropped.
     inner: Option<Box<ServerSession>>,
     stage: Arc<Stage>,
+}
+
+/// What goes to the client now, and how that leaves the answer.
+struct Due {
+    tasks: Vec<HttpTask>,
+    ended: bool,
+    failure: Option<Box<Error>>,
 }
 
 impl Drop for Replay {
@@ -159,44 +197,45 @@ impl Replay {
                     continue;
                 }
             };
-            let mut state = self.stage.0.lock();
-            match (left, state.drain) {
-                (Ok(_), _) => {}
-                (Err(_), Some(patience)) => {
-                    state.gone = true;
-                    state.deadline = Some(Instant::now() + patience);
-                }
-                (Err(error), None) => {
-                    state.gone = true;
-                    return Err(error);
-                }
+            if let Err(error) = left
+                && !self.stage.0.lock().client_left()
+            {
+                return Err(error);
             }
         }
     }
 
-    /// Holds a head back until something follows it; leaves out what is not for the client.
-    fn due(&self, tasks: Vec<HttpTask>) -> (Vec<HttpTask>, bool, bool) {
+    /// What of these goes to the client now. A head waits until something follows it.
+    fn due(&self, tasks: Vec<HttpTask>) -> Due {
         let mut state = self.stage.0.lock();
-        let mut due = Vec::with_capacity(tasks.len() + 1);
-        let mut ended = false;
+        let mut due = Due { tasks: Vec::with_capacity(tasks.len() + 1), ended: false, failure: None };
         for task in tasks {
-            match task {
-                HttpTask::Header(head, _) if head.status.is_informational() => {}
-                HttpTask::Header(head, false) => state.head = Some(head),
-                HttpTask::Body(None, false) => {}
-                HttpTask::Body(Some(data), false) if data.is_empty() => {}
-                HttpTask::Failed(_) => due.push(task),
-                task => {
-                    ended |= task.is_end();
-                    if let Some(head) = state.head.take() {
-                        due.push(HttpTask::Header(head, false));
-                    }
-                    due.push(task);
+            let task = match task {
+                HttpTask::Header(head, _) if head.status.is_informational() => continue,
+                HttpTask::Header(head, false) => {
+                    state.head = Some(head);
+                    continue;
                 }
+                HttpTask::Failed(error) => {
+                    due.failure = Some(error);
+                    break;
+                }
+                // An answer that is cut short does not end here: an error follows it.
+                HttpTask::Body(data, true) if state.cut => HttpTask::Body(data, false),
+                HttpTask::Done | HttpTask::Trailer(_) if state.cut => continue,
+                task => task,
+            };
+            if matches!(&task, HttpTask::Body(data, false) if data.as_ref().is_none_or(Bytes::is_empty)) {
+                continue;
             }
+            due.ended |= task.is_end();
+            due.tasks.extend(state.head.take().map(|head| HttpTask::Header(head, false)));
+            due.tasks.push(task);
         }
-        let drop_all = state.gone;
-        (due, drop_all, ended)
+        if state.gone {
+            due.tasks.clear();
+        }
+        due
     }
 }
 
@@ -222,19 +261,16 @@ impl CustomSession for Replay {
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let (mut due, gone, ended) = self.due(tasks);
-        let failed = due.iter().position(|task| matches!(task, HttpTask::Failed(_)));
-        let failure = failed.and_then(|position| match due.drain(position..).next() {
-            Some(HttpTask::Failed(error)) => Some(error),
-            _ => None,
-        });
-        if !due.is_empty() && !gone {
-            let written = self.inner_mut().response_duplex_vec(due).await;
-            if let Err(error) = written {
-                let mut state = self.stage.0.lock();
-                state.gone = true;
-                let Some(patience) = state.drain else { return Err(error) };
-                state.deadline = Some(Instant::now() + patience);
+        let Due { tasks, ended, failure } = self.due(tasks);
+        if !tasks.is_empty() {
+            let written = self.inner_mut().response_duplex_vec(tasks).await;
+            let mut state = self.stage.0.lock();
+            // While we waited for a slow client, nobody looked whether the upstream was silent.
+            state.extend_deadline();
+            if let Err(error) = written
+                && !state.client_left()
+            {
+                return Err(error);
             }
         }
         if let Some(error) = failure {

@@ -34,6 +34,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 pub use exchange::Exchange;
 
@@ -59,6 +60,8 @@ pub struct Pipeline {
     /// For the few questions that only the storage can answer; never on the path of a paid request.
     pub library: Mutex<Box<dyn Library>>,
     draining: AtomicBool,
+    /// Places for answers that are read on after their client has left.
+    pub drains: Arc<Semaphore>,
 }
 
 /// What a reload does not change.
@@ -111,6 +114,7 @@ impl Pipeline {
             body_memory: BodyMemory::new(body_memory_bytes),
             library: Mutex::new(library),
             draining: AtomicBool::new(false),
+            drains: Arc::new(Semaphore::new(DRAINS_MAX)),
         }
     }
 
@@ -131,3 +135,6 @@ impl Pipeline {
         self.draining.load(Ordering::Relaxed)
     }
 }
+
+/// Beyond it, an answer without a client is cancelled: a flood of leaving clients must not keep us reading for nobody.
+const DRAINS_MAX: usize = 64;

@@ -27,7 +27,7 @@ metrics: {{listen: "127.0.0.1:0"}}
 storage: {{url: "sqlite:tollgate.db"}}
 upstreams:
   demo: {{kind: demo}}
-  scripted: {{kind: openai, base_url: "{upstream}/v1", api_keys: [an-upstream-key]}}
+{scripted_upstreams}
 models:
   demo-chat:
     aliases: [gpt-4o-mini]
@@ -43,15 +43,18 @@ models:
     aliases: [gpt-image-1]
     upstreams: [{{name: demo}}]
     images: {{standard/1024x1024: "0.04", hd/1024x1024: "0.08"}}
-{scripted}
+{scripted_models}
 groups:
   default: {{}}
   marked: {{markup: "1.05"}}
 logging: {{level: info, format: json}}
 """
-# Its prices have all six decimals, so that a charge is rounded: a wrong rounding shows.
+# One for each script: a breaker that one script opens, or a key that it refuses, is no other script's trouble.
+SCRIPTED_UPSTREAM = """  {name}: {{kind: openai, base_url: "{url}/v1", api_keys: [an-upstream-key]}}
+"""
+# Prices with all six decimals make a charge that has to be rounded: a wrong rounding shows.
 SCRIPTED_MODEL = """  {name}:
-    upstreams: [{{name: scripted}}]
+    upstreams: [{{name: {name}}}]
     price: {{input: "0.123457", cached_input: "0.061729", output: "0.987653"}}
     max_output_tokens: 4096
 """
@@ -93,8 +96,7 @@ class Gateway:
     def __enter__(self):
         self.upstream = ScriptedUpstream()
         try:
-            scripted = "".join(SCRIPTED_MODEL.format(name=name) for name in self.upstream.scripts)
-            Path(self.config).write_text(CONFIG.format(upstream=self.upstream.url, scripted=scripted))
+            Path(self.config).write_text(self._config_text())
             for key in KEYS:
                 self._make(*key)
             self._start()
@@ -120,6 +122,13 @@ class Gateway:
 
     def describe(self):
         return {"bin": self.bin, "config": self.config, "origin": self.origin, "keys": self.keys}
+
+    def _config_text(self):
+        names, url = self.upstream.scripts, self.upstream.url
+        return CONFIG.format(
+            scripted_upstreams="".join(SCRIPTED_UPSTREAM.format(name=name, url=url) for name in names),
+            scripted_models="".join(SCRIPTED_MODEL.format(name=name) for name in names),
+        )
 
     def _make(self, name, credit, group, flags, afterwards):
         self.cli("account", "create", name, "--credit", credit, "--group", group)
