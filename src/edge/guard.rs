@@ -28,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Sleep;
 
 use super::answer;
+use super::guard_chunks::Chunks;
 use super::guard_rules::{Verdict, judge};
 
 tokio::task_local! {
@@ -75,9 +76,12 @@ enum State {
     Deliver {
         bytes: Vec<u8>,
         at: usize,
+        chunks: Option<Chunks>,
     },
-    /// A body, or HTTP/2: not ours to look at.
-    Flow,
+    /// A body, of which only chunk lines are looked at, or HTTP/2.
+    Flow {
+        chunks: Option<Chunks>,
+    },
     Refuse {
         answer: Vec<u8>,
         at: usize,
@@ -95,7 +99,7 @@ impl<S> Guarded<S> {
     pub fn new(stream: S, about: About, connection: Arc<Connection>, header_timeout: Duration) -> Self {
         // HTTP/2 over TLS was agreed on; there is no head to judge.
         let state = match about.alpn {
-            Some(ALPN::H2) => State::Flow,
+            Some(ALPN::H2) => State::Flow { chunks: None },
             _ => State::Head { bytes: Vec::new(), deadline: Some(Box::pin(tokio::time::sleep(header_timeout))) },
         };
         Guarded { stream, about, connection, header_timeout, state }
@@ -127,8 +131,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
             bytes.extend_from_slice(read.filled());
             match judge(bytes, judged_before) {
                 Verdict::Incomplete => continue,
-                Verdict::Pass | Verdict::Http2 => {
-                    self.state = State::Deliver { bytes: std::mem::take(bytes), at: 0 };
+                Verdict::Http2 => {
+                    self.state = State::Deliver { bytes: std::mem::take(bytes), at: 0, chunks: None };
+                }
+                Verdict::Pass { head_bytes, chunked } => {
+                    let mut chunks = chunked.then(Chunks::new);
+                    self.state = match judge_body(&mut chunks, &bytes[head_bytes..]) {
+                        Ok(()) => State::Deliver { bytes: std::mem::take(bytes), at: 0, chunks },
+                        Err(_) => State::refuse(Verdict::Malformed("The body's chunks are malformed.")),
+                    };
                 }
                 refused => self.state = State::refuse(refused),
             }
@@ -167,6 +178,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
     }
 }
 
+/// An error here reaches whoever reads the body, who answers 400.
+fn judge_body(chunks: &mut Option<Chunks>, bytes: &[u8]) -> io::Result<()> {
+    match chunks {
+        Some(chunks) => chunks.feed(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData)),
+        None => Ok(()),
+    }
+}
+
 impl State {
     fn refuse(verdict: Verdict) -> State {
         match verdict.to_api_error() {
@@ -181,21 +200,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
         let this = self.get_mut();
         loop {
             match &mut this.state {
-                State::Flow => {
+                State::Flow { chunks } => {
                     if this.connection.next_head.swap(false, Ordering::AcqRel) {
                         this.state = State::Head { bytes: Vec::new(), deadline: None };
                         continue;
                     }
-                    return Pin::new(&mut this.stream).poll_read(cx, buf);
+                    let before = buf.filled().len();
+                    ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+                    return Poll::Ready(judge_body(chunks, &buf.filled()[before..]));
                 }
                 State::Head { .. } => ready!(this.poll_head(cx))?,
-                State::Deliver { bytes, at } => {
+                State::Deliver { bytes, at, chunks } => {
                     let rest = bytes.get(*at..).unwrap_or_default();
                     let taken = rest.len().min(buf.remaining());
                     buf.put_slice(&rest[..taken]);
                     *at += taken;
                     if *at == bytes.len() {
-                        this.state = State::Flow;
+                        this.state = State::Flow { chunks: *chunks };
                     }
                     return Poll::Ready(Ok(()));
                 }
@@ -252,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Peek for Guarded<S> {
         })
         .await?;
         match &self.state {
-            State::Deliver { bytes, at: 0 } => {
+            State::Deliver { bytes, at: 0, .. } => {
                 let shown = bytes.len().min(buf.len());
                 buf[..shown].copy_from_slice(&bytes[..shown]);
                 Ok(true)

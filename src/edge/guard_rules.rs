@@ -6,7 +6,11 @@ use crate::core::api_error::ApiError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Incomplete,
-    Pass,
+    /// A head of so many bytes, its empty line included.
+    Pass {
+        head_bytes: usize,
+        chunked: bool,
+    },
     /// HTTP/2 with prior knowledge: another protocol, with a parser of its own.
     Http2,
     TooLarge,
@@ -17,7 +21,7 @@ pub enum Verdict {
 impl Verdict {
     pub fn to_api_error(self) -> Option<ApiError> {
         match self {
-            Verdict::Incomplete | Verdict::Pass | Verdict::Http2 => None,
+            Verdict::Incomplete | Verdict::Pass { .. } | Verdict::Http2 => None,
             Verdict::TooLarge => Some(ApiError::HeadersTooLarge),
             Verdict::TooSlow => Some(ApiError::RequestTimeout),
             Verdict::Malformed(why) => Some(ApiError::invalid(why)),
@@ -40,7 +44,7 @@ pub fn judge(bytes: &[u8], judged_before: usize) -> Verdict {
         return Verdict::TooLarge;
     }
     match judge_head(&bytes[..end]) {
-        Ok(()) => Verdict::Pass,
+        Ok(chunked) => Verdict::Pass { head_bytes: end + 4, chunked },
         Err(verdict) => verdict,
     }
 }
@@ -54,7 +58,8 @@ fn judge_unfinished(bytes: &[u8]) -> Verdict {
     if bare { Verdict::Malformed("A line of the request's head does not end with CR LF.") } else { Verdict::Incomplete }
 }
 
-fn judge_head(head: &[u8]) -> Result<(), Verdict> {
+/// Whether the body is chunked.
+fn judge_head(head: &[u8]) -> Result<bool, Verdict> {
     let mut lines = Lines(Some(head));
     let request_line = lines.next().unwrap_or_default();
     let (method, version_1_1) = judge_request_line(request_line)?;
@@ -65,7 +70,8 @@ fn judge_head(head: &[u8]) -> Result<(), Verdict> {
         }
         framing.take(line)?;
     }
-    framing.judge(method, version_1_1)
+    framing.judge(method, version_1_1)?;
+    Ok(framing.chunked)
 }
 
 /// Splits at CR LF only.
@@ -211,10 +217,13 @@ mod tests {
             "X-A: b\tc",
             "User-Agent: caf\u{e9}",
         ] {
-            assert_eq!(with(header), Verdict::Pass, "{header}");
+            assert!(matches!(with(header), Verdict::Pass { .. }), "{header}");
         }
-        assert_eq!(judged("GET /v1/models?limit=5 HTTP/1.0\r\n\r\n"), Verdict::Pass);
-        assert_eq!(judged("GET / HTTP/1.1\r\nHost: a:80\r\n\r\n"), Verdict::Pass);
+        assert!(matches!(judged("GET /v1/models?limit=5 HTTP/1.0\r\n\r\n"), Verdict::Pass { chunked: false, .. }));
+        assert_eq!(
+            judged("GET / HTTP/1.1\r\nHost: a:80\r\n\r\nrest"),
+            Verdict::Pass { head_bytes: 30, chunked: false }
+        );
     }
 
     #[test]

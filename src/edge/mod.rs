@@ -5,12 +5,13 @@
 //! - [`body`] reads a request's body once; [`replay`] plays it to each upstream, and holds an answer's head back.
 //! - [`head`], [`peer`], [`answer`] translate heads, upstreams and our own answers.
 
-pub mod answer;
-pub mod body;
-pub mod guard;
-pub mod guard_rules;
-pub mod head;
+mod answer;
+mod body;
+mod guard;
+mod guard_chunks;
+mod guard_rules;
+mod head;
 pub mod listener;
-pub mod peer;
-pub mod proxy;
-pub mod replay;
+mod peer;
+mod proxy;
+mod replay;
