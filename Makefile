@@ -48,7 +48,12 @@ check: setup ## Format, lints, example configurations
 
 .PHONY: bench
 bench: setup ## Criterion benches of the hot path
-	cargo bench --locked
+	cargo bench --locked --bench understand --bench meter --bench price --bench admit --bench ledger
+
+# Builds the gateway too, and measures that. Each of a thousand streams is two open files.
+.PHONY: load
+load: setup ## The whole gateway under load, beside a bare proxy (and nginx, if it is installed)
+	ulimit -n $$(ulimit -Hn) && cargo bench --locked --bench load
 
 .PHONY: soak
 soak: setup ## The long form of the crash test: kill -9, 200 times

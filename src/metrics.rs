@@ -44,7 +44,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
 
         let make = Maker(&registry);
-        Ok(Metrics {
+        let metrics = Metrics {
             requests: make.counters(
                 "tollgate_requests_total",
                 "Requests to the edge, answered or refused.",
@@ -138,7 +138,30 @@ impl Metrics {
                 gauge
             },
             registry,
-        })
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// Shows what has not happened yet: an alert on a rate needs a value from before the first time.
+    fn begin_at_zero(&self) {
+        for code in REFUSAL_CODES {
+            self.refusals.with_label_values(&[code]);
+        }
+        for reason in ["usage_missing", "client_gone", "upstream_cut"] {
+            self.estimated_charges.with_label_values(&[reason]);
+        }
+        for result in ["ok", "rejected"] {
+            self.config_reloads.with_label_values(&[result]);
+        }
+    }
+
+    /// The same for one upstream, and the usual reasons to turn away from it.
+    pub fn show_upstream(&self, upstream: &str, up: bool) {
+        self.upstream_up.with_label_values(&[upstream]).set(i64::from(up));
+        for reason in ["connect", "timeout", "5xx", "429"] {
+            self.upstream_failovers.with_label_values(&[upstream, reason]);
+        }
     }
 
     /// The text that Prometheus scrapes.
@@ -191,6 +214,17 @@ impl Maker<'_> {
     }
 }
 
+/// Why requests are commonly refused; others show up when they happen first.
+const REFUSAL_CODES: [&str; 8] = [
+    "invalid_api_key",
+    "key_expired",
+    "key_disabled",
+    "insufficient_balance",
+    "rate_limit",
+    "model_not_found",
+    "invalid_request",
+    "server_error",
+];
 // Buckets follow the OpenTelemetry conventions for generative AI, with longer tails for reasoning models.
 const DURATION_S: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36];

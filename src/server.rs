@@ -393,8 +393,7 @@ fn sample(pipeline: &Pipeline) {
     metrics.body_memory.set(pipeline.body_memory.used() as f64);
     let now = Instant::now();
     for member in pipeline.snapshot().fleet.members() {
-        let up = i64::from(member.breaker.state(now) != BreakerState::Open);
-        metrics.upstream_up.with_label_values(&[&member.upstream.name]).set(up);
+        metrics.show_upstream(&member.upstream.name, member.breaker.state(now) != BreakerState::Open);
     }
 }
 

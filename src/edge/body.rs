@@ -108,7 +108,11 @@ async fn answer_expectation(session: &mut Session) -> Result<(), ApiError> {
     if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") {
         return Err(ApiError::invalid("The Expect header may only say '100-continue'."));
     }
-    let written = session.downstream_session.write_continue_response().await;
+    let downstream = &mut session.downstream_session;
+    // Pingora ends a connection whose answer begins before the body has come; this one is not the answer.
+    downstream.set_close_on_response_before_downstream_finish(false);
+    let written = downstream.write_continue_response().await;
+    downstream.set_close_on_response_before_downstream_finish(true);
     written.map_err(|_| ApiError::invalid("The connection broke."))
 }
 

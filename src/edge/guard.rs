@@ -62,7 +62,6 @@ pub struct Guarded<S> {
 pub struct About {
     pub socket: Arc<SocketDigest>,
     pub id: UniqueIDType,
-    pub timing: Vec<Option<TimingDigest>>,
     pub tls: Option<Arc<SslDigest>>,
     pub alpn: Option<ALPN>,
 }
@@ -309,7 +308,7 @@ impl<S> Ssl for Guarded<S> {
 
 impl<S> GetTimingDigest for Guarded<S> {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.about.timing.clone()
+        Vec::new()
     }
 }
 

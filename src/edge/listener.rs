@@ -13,11 +13,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ServerApp};
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
-use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::protocols::tls::SslDigest;
-use pingora_core::protocols::{ALPN, GetTimingDigest, SocketDigest};
+use pingora_core::protocols::{ALPN, SocketDigest};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
+use tokio::io::BufWriter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -120,12 +120,10 @@ impl Door {
         // Known from accept: no system call later.
         let _ = digest.peer_addr.set(Some(PingoraAddr::Inet(address)));
         let socket = Arc::new(digest);
-        let stream = L4Stream::from(stream);
-        let timing = stream.get_timing_digest();
         let connection = Arc::new(Connection::default());
         let Some(tls) = tls else {
-            let about = About { socket, id: fd, timing, tls: None, alpn: None };
-            let guarded = Guarded::new(stream, about, connection.clone(), self.header_timeout);
+            let about = About { socket, id: fd, tls: None, alpn: None };
+            let guarded = Guarded::new(buffered(stream), about, connection.clone(), self.header_timeout);
             return self.run(Box::new(guarded), connection).await;
         };
         let accepting = TlsAcceptor::from(tls.load_full()).accept(stream);
@@ -134,11 +132,10 @@ impl Door {
         let about = About {
             socket,
             id: fd,
-            timing,
             tls: Some(Arc::new(SslDigest::new("", "TLS", None, None, Vec::new()))),
             alpn: Some(if h2 { ALPN::H2 } else { ALPN::H1 }),
         };
-        let guarded = Guarded::new(stream, about, connection.clone(), self.header_timeout);
+        let guarded = Guarded::new(buffered(stream), about, connection.clone(), self.header_timeout);
         self.run(Box::new(guarded), connection).await
     }
 
@@ -149,6 +146,13 @@ impl Door {
     }
 }
 
+/// Pingora writes a head, a chunk's size and its data one by one, and flushes when they belong together: one packet then,
+/// and one TLS record.
+fn buffered<S: tokio::io::AsyncWrite>(stream: S) -> BufWriter<S> {
+    BufWriter::with_capacity(WRITE_BUFFER_BYTES, stream)
+}
+
+const WRITE_BUFFER_BYTES: usize = 2 * 1024;
 const TRIES_MAX: usize = 256;
 const POOLED_CONNECTIONS_MAX: usize = 1_024;
 const H2_IDLE: Duration = Duration::from_secs(60);

@@ -1,5 +1,7 @@
 //! An upstream as Pingora connects to it.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,16 +39,15 @@ pub fn peer(attempt: &Attempt) -> Option<HttpPeer> {
     options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     options.verify_cert = upstream.tls.verify;
     options.verify_hostname = upstream.tls.verify;
-    if attempt.stale_retried {
-        // Where one pooled connection was stale, its neighbours are: a pool of its own means a fresh connection.
-        options.idle_timeout = Some(Duration::ZERO);
-        peer.group_key = u64::MAX;
-    }
-    let options = &mut peer.options;
     if let Some(pem) = &upstream.tls.ca_pem {
         options.ca = Some(certificates(pem));
         // The pool does not look at the certificates trusted: keep such connections apart by upstream.
         peer.group_key = crc32fast::hash(upstream.name.as_bytes()).into();
+    }
+    if attempt.stale_retried {
+        // Where one pooled connection was stale, its neighbours are: a pool for this try alone means a fresh connection.
+        peer.options.idle_timeout = Some(Duration::ZERO);
+        peer.group_key = RandomState::new().hash_one(0);
     }
     Some(peer)
 }

@@ -194,6 +194,11 @@ impl ProxyHttp for Edge {
         if let Some(attempt) = &exchange.attempt {
             visit.stage.alive(attempt.candidate.upstream.timeouts.idle);
         }
+        if has_no_body(upstream) {
+            // The body filter hears nothing of a body that is not there.
+            let step = exchange.answer_piece(None, true, now);
+            visit.take_step(step, now)?;
+        }
         Ok(())
     }
 
@@ -227,26 +232,9 @@ impl ProxyHttp for Edge {
         if visit.stage.client_gone() {
             exchange.client_left();
         }
-        match exchange.answer_piece(body.take(), end, now) {
-            Step::Pass(out) => *body = (!out.is_empty()).then_some(out),
-            Step::Failover(reason) => {
-                let again = exchange.attempt_failed(Fault::Ill(reason), now);
-                return Err(visit.decide(again));
-            }
-            Step::Rejected(error) => {
-                exchange.status = error.status();
-                exchange.end = Some(End::Rejected(error));
-                return Err(visit.decide(false));
-            }
-            Step::Cut(out) => {
-                if exchange.end.is_none() {
-                    exchange.cut(now);
-                }
-                *body = (!out.is_empty()).then_some(out);
-                // What was read before the break still goes out; the error follows in `fail_to_proxy`.
-                visit.stage.cut_after_write();
-            }
-        }
+        let step = exchange.answer_piece(body.take(), end, now);
+        let out = visit.take_step(step, now)?;
+        *body = (!out.is_empty()).then_some(out);
         Ok(None)
     }
 
@@ -310,6 +298,8 @@ impl ProxyHttp for Edge {
         let shown = end.error().cloned().unwrap_or(ApiError::Server);
         if !begun {
             exchange.status = shown.status();
+            // Pingora closes the connection after a failed attempt, whatever we return: the client must not reuse it.
+            session.set_keepalive(None);
             let written = answer::error(session, exchange, &shown).await;
             return FailToProxy { error_code: shown.status(), can_reuse_downstream: written.is_ok() };
         }
@@ -362,6 +352,31 @@ impl Visit {
     fn decide(&mut self, again: bool) -> Box<Error> {
         self.decided = Some(again);
         retry(Error::explain(ErrorType::InternalError, "the attempt ended").into_up(), again)
+    }
+
+    /// What a piece of the answer means for the attempt. What is to go out, if it goes on.
+    fn take_step(&mut self, step: Step, now: Instant) -> Result<Bytes> {
+        let exchange = &mut self.exchange;
+        match step {
+            Step::Pass(out) => Ok(out),
+            Step::Failover(reason) => {
+                let again = exchange.attempt_failed(Fault::Ill(reason), now);
+                Err(self.decide(again))
+            }
+            Step::Rejected(error) => {
+                exchange.status = error.status();
+                exchange.end = Some(End::Rejected(error));
+                Err(self.decide(false))
+            }
+            Step::Cut(out) => {
+                if exchange.end.is_none() {
+                    exchange.cut(now);
+                }
+                // What was read before the break still goes out; the error follows in `fail_to_proxy`.
+                self.stage.cut_after_write();
+                Ok(out)
+            }
+        }
     }
 }
 
@@ -454,6 +469,12 @@ fn fault_of(head: &ResponseHeader) -> Option<Fault> {
 fn retry_after(head: &ResponseHeader) -> Option<Duration> {
     let seconds: u64 = head.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds.clamp(1, KEY_REST_MAX_S)))
+}
+
+/// As Pingora judges it: such an answer ends with its head.
+fn has_no_body(head: &ResponseHeader) -> bool {
+    let length = head.headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
+    matches!(head.status.as_u16(), 204 | 205) || length.is_some_and(|length| length == b"0")
 }
 
 fn is_event_stream(head: &ResponseHeader) -> bool {

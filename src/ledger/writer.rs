@@ -1,9 +1,10 @@
 //! The writer: one thread that makes changes durable, many to a commit.
 //!
-//! An fsync costs milliseconds, a row microseconds, so rows wait for each other. A change that meets an idle writer
-//! goes at once; while that commit runs, the others gather, and two commits begin at least [`Options::collect`] apart.
-//! The thread is woken only out of idleness, never for each request: a futex call per change costs a quarter of the
-//! CPU on small requests.
+//! An fsync costs milliseconds, a row microseconds, so rows wait for each other: a change goes with the next commit that
+//! somebody waits for, or after [`Options::linger`] if nobody does (while an upstream thinks, nobody waits for a hold; for
+//! a settlement nobody ever does). Two commits begin at least [`Options::collect`] apart. The thread is woken out of
+//! idleness and by those who wait, never for each change: a futex call per change costs a quarter of the CPU on small
+//! requests.
 //!
 //! Everything is a position in one sequence. `pushed` counts what came, `committed` what is durable, and `stuck_at` is
 //! the furthest position that the storage failed to write, by an error or within a waiter's patience. All three only
@@ -32,6 +33,8 @@ pub struct Options {
     pub queue_max: usize,
     /// Two commits begin at least this far apart.
     pub collect: Duration,
+    /// A change that nobody waits for is written at the latest after this.
+    pub linger: Duration,
     /// How long [`Hold::committed`](super::Hold::committed) waits.
     pub commit_wait: Duration,
     /// How long [`Ledger::close`](super::Ledger::close) waits.
@@ -44,6 +47,7 @@ impl Default for Options {
         Options {
             queue_max: 65_536,
             collect: Duration::from_millis(2),
+            linger: Duration::from_millis(25),
             commit_wait: Duration::from_secs(2),
             close_wait: Duration::from_secs(10),
             on_commit: Box::new(|_, _| ()),
@@ -85,6 +89,8 @@ struct Queue {
     prune_before_ms: Option<i64>,
     /// The writer sleeps until it is told.
     parked: bool,
+    /// Somebody waits for what is queued.
+    urgent: bool,
     state: State,
 }
 
@@ -163,6 +169,7 @@ impl Writer {
         if self.is_committed(position) {
             return Ok(());
         }
+        self.hurry();
         let waiting = async {
             loop {
                 // Taken before looking, so that a commit in between is not missed.
@@ -178,6 +185,16 @@ impl Writer {
             self.shared.stuck_at.fetch_max(position, Ordering::Relaxed);
             LedgerUnavailable
         })
+    }
+
+    /// What is queued must not linger.
+    fn hurry(&self) {
+        let mut queue = self.shared.queue.lock();
+        if !queue.urgent {
+            queue.urgent = true;
+            drop(queue);
+            self.shared.work.notify_one();
+        }
     }
 
     pub(super) fn healthy(&self) -> bool {
@@ -273,10 +290,17 @@ impl Shared {
     /// Waits for work and takes all that is there.
     fn next(&self, group: &mut Vec<Change>) -> Work {
         let mut queue = self.queue.lock();
+        let mut lingering_until = None;
         loop {
             if !queue.changes.is_empty() {
-                std::mem::swap(&mut queue.changes, group);
-                return Work::Commit;
+                let until = *lingering_until.get_or_insert_with(|| Instant::now() + self.options.linger);
+                let at_once = queue.urgent || queue.state != State::Open || queue.changes.len() >= GROUP_MAX;
+                if at_once || self.work.wait_until(&mut queue, until).timed_out() {
+                    queue.urgent = false;
+                    std::mem::swap(&mut queue.changes, group);
+                    return Work::Commit;
+                }
+                continue;
             }
             match (queue.state, queue.prune_before_ms) {
                 (State::Open, Some(before_ms)) => return Work::Prune(before_ms),

@@ -68,6 +68,14 @@ impl Attempt {
         metrics.upstream_requests.with_label_values(&[self.upstream_name(), &status.to_string()]).inc();
     }
 
+    /// What is nobody else's business, wherever it may turn up.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let upstream = &self.candidate.upstream;
+        let headers = upstream.headers.iter().map(|(_, value)| value.clone());
+        let host = Secret::new(upstream.base.host.as_str());
+        self.secret.iter().cloned().chain(headers).chain([host]).collect()
+    }
+
     /// The upstream is well: its answer has begun, or it judged the request.
     pub fn succeeded(&mut self) {
         if let Some(breaker) = self.breaker.take() {

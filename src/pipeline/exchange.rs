@@ -248,7 +248,10 @@ impl Exchange {
             attempt.answered(status, &self.pipeline.metrics);
         }
         self.meter = Some(match status {
-            400 | 413 | 422 => Meter::rejection(status, now),
+            400 | 413 | 422 => {
+                let known = self.attempt.as_ref().map(Attempt::secrets).unwrap_or_default();
+                Meter::rejection(status, known, now)
+            }
             // An upstream reports because we asked, or unasked; the client gets its report only if the client asked.
             _ if is_event_stream => Meter::stream(endpoint, facts.include_usage, now),
             _ => Meter::whole(endpoint, now),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::core::api_error::ApiError;
+use crate::core::secret::Secret;
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::stream::{Facts, StreamReader};
 use crate::protocol::whole::{Verdict, WholeReader};
@@ -58,8 +59,9 @@ impl Meter {
         Meter::new(Reader::Whole(WholeReader::new(endpoint)), now)
     }
 
-    pub fn rejection(status: u16, now: Instant) -> Meter {
-        Meter::new(Reader::Rejection(Rejection::new(status)), now)
+    /// `known`: what must not be in the words that a client gets to see.
+    pub fn rejection(status: u16, known: Vec<Secret>, now: Instant) -> Meter {
+        Meter::new(Reader::Rejection(Rejection::new(status, known)), now)
     }
 
     fn new(reader: Reader, now: Instant) -> Meter {

@@ -3,15 +3,18 @@
 //! The words pass on, in our shape, after everything that looks like a credential or an address was taken out of them.
 
 use crate::core::api_error::ApiError;
+use crate::core::secret::Secret;
 
 pub struct Rejection {
     status: u16,
     body: Vec<u8>,
+    /// What we know to be secret, whatever it looks like: the credential in use, the upstream's host.
+    known: Vec<Secret>,
 }
 
 impl Rejection {
-    pub fn new(status: u16) -> Self {
-        Rejection { status, body: Vec::new() }
+    pub fn new(status: u16, known: Vec<Secret>) -> Self {
+        Rejection { status, body: Vec::new(), known }
     }
 
     pub fn feed(&mut self, chunk: &[u8]) {
@@ -27,9 +30,14 @@ impl Rejection {
         let message = words.iter().find_map(|value| value.as_str()).unwrap_or("The upstream refused the request.");
         ApiError::RejectedUpstream {
             status: self.status,
-            message: redacted(message),
-            param: error["param"].as_str().map(redacted),
+            message: self.cleaned(message),
+            param: error["param"].as_str().map(|param| self.cleaned(param)),
         }
+    }
+
+    fn cleaned(&self, text: &str) -> String {
+        let known = self.known.iter().map(Secret::expose).filter(|secret| secret.len() >= KNOWN_BYTES_MIN);
+        redacted(&known.fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]")))
     }
 }
 
@@ -64,6 +72,8 @@ fn gives_something_away(word: &str) -> bool {
     is_url || (is_key && core.len() > 8) || is_address || core.split(['-', '.', '=', ':', '\'', '"']).any(opaque)
 }
 
+/// A shorter value, such as a version in a header, is a part of too many words.
+const KNOWN_BYTES_MIN: usize = 6;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 const MESSAGE_CHARS_MAX: usize = 2_000;
 
@@ -72,7 +82,7 @@ mod tests {
     use super::*;
 
     fn rejected(body: &str) -> ApiError {
-        let mut rejection = Rejection::new(400);
+        let mut rejection = Rejection::new(400, vec![Secret::new("plain-word"), Secret::new("v1")]);
         rejection.feed(body.as_bytes());
         rejection.to_api_error()
     }
@@ -85,6 +95,13 @@ mod tests {
         assert_eq!(error.code(), "invalid_request");
         assert_eq!(rejected(r#"{"detail":"too long"}"#).message(), "too long");
         assert_eq!(rejected("<html>").message(), "The upstream refused the request.");
+    }
+
+    #[test]
+    fn what_is_known_to_be_secret_does_not_whatever_it_looks_like() {
+        let error = rejected(r#"{"error":{"message":"The key 'plain-word' is for v1.","param":"plain-word"}}"#);
+        assert_eq!(error.message(), "The key '[redacted]' is for v1.");
+        assert_eq!(error.param(), Some("[redacted]"));
     }
 
     #[test]

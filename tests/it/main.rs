@@ -1,0 +1,34 @@
+//! The whole gateway from outside: the real program between a client that can misbehave and upstreams that do as they
+//! are told. One binary for all of it, because linking is what tests spend their time on.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[allow(dead_code, reason = "tools are there before they are needed")]
+mod support;
+
+// How the sources hang together.
+mod architecture;
+// The command line.
+mod cli;
+// How a request ended, and what it costs therefore.
+mod endings;
+// Every refusal that a client can hear.
+mod errors;
+// One upstream fails, the next one answers.
+mod failover;
+// Heads, bodies and connections.
+mod http;
+// Requests and tokens per minute, running requests, addresses.
+mod limits;
+// Charges, balances and what cannot be overdrawn.
+mod money;
+// What Prometheus scrapes.
+mod metrics;
+// A configuration that changes under way.
+mod reload;
+// What must never be shown.
+mod secrets;
+// Streamed answers.
+mod streams;
+// The straight way: key, request, answer, charge.
+mod walk;
