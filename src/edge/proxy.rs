@@ -72,6 +72,7 @@ impl ProxyHttp for Edge {
     async fn request_filter(&self, session: &mut Session, visit: &mut Visit) -> Result<bool> {
         match self.receive(session, visit).await {
             Ok(Received::ToUpstream) => {
+                visit.stage.when_client_leaves(visit.exchange.slots_release());
                 replay::install(session, &visit.stage);
                 Ok(false)
             }

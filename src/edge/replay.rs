@@ -52,6 +52,7 @@ struct State {
     /// The client has left; with a drain that was allowed, its place among the drains.
     gone: bool,
     draining: Option<OwnedSemaphorePermit>,
+    on_leave: Option<Box<dyn FnOnce() + Send>>,
     /// The upstream let its deadline pass.
     silent: bool,
     /// End the exchange once what was given out is written.
@@ -76,6 +77,9 @@ impl State {
     /// The client has left. True if the answer is to be read on all the same.
     fn client_left(&mut self) -> bool {
         self.gone = true;
+        if let Some(on_leave) = self.on_leave.take() {
+            on_leave();
+        }
         let Some(drain) = &self.drain else { return false };
         if self.draining.is_none() {
             self.draining = drain.places.clone().try_acquire_owned().ok();
@@ -107,6 +111,11 @@ impl Stage {
 
     pub fn cut_after_write(&self) {
         self.0.lock().cut = true;
+    }
+
+    /// What shall happen at the moment when the client leaves, however long its answer is then read on.
+    pub fn when_client_leaves(&self, on_leave: impl FnOnce() + Send + 'static) {
+        self.0.lock().on_leave = Some(Box::new(on_leave));
     }
 
     pub fn client_gone(&self) -> bool {

@@ -1,3 +1,5 @@
+//! The fleet: what can be called now, in which order, and what a reload carries over.
+
 use std::time::Duration;
 
 use super::testing::upstream;

@@ -201,6 +201,9 @@ async fn a_client_that_leaves_between_usage_and_done_pays_what_was_reported() {
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_of_a_json_answer_pays_an_estimate() {
     let (stand, key) = stand_with("").await;
+    stand.cli("account credit alice 1000");
+    let rich = || async { stand.get(&key, "/v1/key").await.json()["account"]["balance"].clone() };
+    eventually("the credit is seen", rich, |balance| balance.as_str().is_some_and(|balance| balance.len() > 3)).await;
     for protocol in PROTOCOLS {
         let mut answer = stand.open(protocol, &key, &chat("priced", Play::large_json_that_hangs())).await;
         answer.piece().await.unwrap();

@@ -28,6 +28,8 @@ mod metrics;
 mod reload;
 // What must never be shown.
 mod secrets;
+// A storage that cannot write, or is not ours.
+mod storage;
 // Streamed answers.
 mod streams;
 // The straight way: key, request, answer, charge.

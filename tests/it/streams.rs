@@ -50,7 +50,8 @@ async fn cut_at_every_byte_a_stream_is_the_same_and_costs_the_same() {
         assert_eq!(answer.text(), shown, "cut at {at}");
         for piece in &answer.pieces {
             // A carriage return ends a line; the line feed that belongs to it may come later.
-            let whole = [&b"\n\n"[..], b"\r\n\r\n", b"\r\n\r"].iter().any(|end| piece.ends_with(end)) || **piece == *b"\n";
+            let whole =
+                [&b"\n\n"[..], b"\r\n\r\n", b"\r\n\r"].iter().any(|end| piece.ends_with(end)) || **piece == *b"\n";
             assert!(whole, "cut at {at}: an event in two pieces: {:?}", String::from_utf8_lossy(piece));
         }
     }
@@ -190,7 +191,8 @@ fn breaks() -> Vec<(&'static str, Reply)> {
 #[tokio::test]
 async fn a_break_after_the_first_event_is_told_in_one_event_and_charged_as_delivered() {
     let replies: Vec<Reply> = breaks().into_iter().map(|(_, reply)| reply).collect();
-    let upstream = Upstream::start(move |request, _| replies[request.json()["user"].as_u64().unwrap() as usize].clone());
+    let upstream =
+        Upstream::start(move |request, _| replies[request.json()["user"].as_u64().unwrap() as usize].clone());
     let spare = Upstream::hello();
     // Each in a gateway of its own: five cut streams would open the breaker.
     for (place, (name, _)) in breaks().into_iter().enumerate() {
@@ -246,7 +248,11 @@ async fn a_client_that_leaves_cancels_the_upstream_at_once() {
         let head = connection.head().await;
         next_event(&mut connection).await;
         let left = Instant::now();
-        if reset { connection.reset() } else { drop(connection) };
+        if reset {
+            connection.reset()
+        } else {
+            drop(connection)
+        };
         let closed = upstream.wait_for_close(count).await;
         assert!(closed.saturating_duration_since(left) < Duration::from_secs(2));
         let record = gateway.record(&head).await;

@@ -1,3 +1,5 @@
+//! The exact windows of one process: what is admitted, what a refusal says, and that threads never get more.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 

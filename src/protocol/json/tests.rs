@@ -1,3 +1,5 @@
+//! The JSON reader: what the grammar has and nothing else, bounded in depth, duplicates found.
+
 use std::collections::HashSet;
 use std::fmt;
 

@@ -1,3 +1,5 @@
+//! What a request says, which fields are judged, and that an edit changes nothing but what it edits.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Streams cut anywhere say the same and pass the same.
+
 use super::super::facts::golden::Case;
 use super::*;
 use proptest::prelude::*;

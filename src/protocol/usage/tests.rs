@@ -1,3 +1,5 @@
+//! Usage in every shape that providers give it, and in those that nobody should believe.
+
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};

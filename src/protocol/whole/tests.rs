@@ -1,3 +1,5 @@
+//! Whole answers cut anywhere say the same, and what is no answer is known for it.
+
 use super::super::facts::golden::Case;
 use super::*;
 use proptest::prelude::*;

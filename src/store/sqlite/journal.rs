@@ -31,6 +31,7 @@ impl SqliteJournal {
     pub(super) fn open(place: Place) -> Result<Self, StoreError> {
         let serving = lock(&place.path)?;
         schema::look_for_damage(&place.connect_for_reading()?)?;
+        let place = Place { check_references: false, ..place };
         Ok(SqliteJournal { writer: Writer::open(place)?, words: Words::default(), _serving: serving })
     }
 

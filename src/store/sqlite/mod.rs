@@ -61,7 +61,7 @@ impl Sqlite {
         make(path)?;
         // Two ways to the same file must lead to the same lock.
         let path = path.canonicalize().map_err(|error| no_place("it cannot be found", &error))?;
-        let place = Place { path, durability };
+        let place = Place { path, durability, check_references: true };
         schema::prepare(&mut place.connect()?)?;
         Ok(Sqlite { place })
     }

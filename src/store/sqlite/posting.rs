@@ -62,12 +62,12 @@ impl<'a> Posting<'a> {
     pub(super) fn settle(&mut self, row: &RequestRow, at_ms: i64) -> Result<(), StoreError> {
         let id = row.request.0.as_bytes();
         execute(self.transaction, "DELETE FROM hold WHERE request = ?1", [id])?;
-        if self.is_settled(row.request)? {
+        if !self.record(row)? {
             return Ok(());
         }
-        self.record(row)?;
-        if row.charge > Nano::ZERO {
-            self.charge(row, at_ms)?;
+        if row.charge > Nano::ZERO && !self.charge(row, at_ms)? {
+            // Charged before, and its record pruned since: it stays so.
+            return execute(self.transaction, "DELETE FROM request WHERE id = ?1", [id]).map(|_| ());
         }
         self.count(row)
     }
@@ -143,7 +143,8 @@ impl<'a> Posting<'a> {
         Ok(found.is_some())
     }
 
-    fn record(&mut self, row: &RequestRow) -> Result<(), StoreError> {
+    /// False if it was there.
+    fn record(&mut self, row: &RequestRow) -> Result<bool, StoreError> {
         let parameters = params![
             row.request.0.as_bytes(),
             row.account.0,
@@ -166,19 +167,22 @@ impl<'a> Posting<'a> {
             row.ttft_ms,
             row.duration_ms,
         ];
-        execute(self.transaction, ADD_REQUEST, parameters).map(|_| ())
+        execute(self.transaction, ADD_REQUEST, parameters).map(|added| added > 0)
     }
 
-    fn charge(&mut self, row: &RequestRow, at_ms: i64) -> Result<(), StoreError> {
+    /// False if it was there.
+    fn charge(&mut self, row: &RequestRow, at_ms: i64) -> Result<bool, StoreError> {
         let amount = row.charge.0.checked_neg().ok_or_else(too_large)?;
         let balance = self.balance(row.account)?;
-        balance.now = balance.now.checked_add(amount).ok_or_else(too_large)?;
-        let balance_after = balance.now;
+        let balance_after = balance.now.checked_add(amount).ok_or_else(too_large)?;
         let parameters = params![row.account.0, amount, balance_after, row.request.0.as_bytes(), at_ms];
-        execute(self.transaction, ADD_CHARGE, parameters)?;
+        if execute(self.transaction, ADD_CHARGE, parameters)? == 0 {
+            return Ok(false);
+        }
+        self.balance(row.account)?.now = balance_after;
         let spent = self.spent.entry(row.key.0).or_default();
         *spent = spent.checked_add(row.charge.0).ok_or_else(too_large)?;
-        Ok(())
+        Ok(true)
     }
 
     fn balance(&mut self, account: AccountId) -> Result<&mut Balance, StoreError> {
@@ -290,10 +294,12 @@ const ADD_REQUEST: &str = "
     INSERT INTO request (id, account, key, endpoint, model, upstream, price_version, status, outcome, estimated,
                          anomalous, streamed, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
                          charge, started_at_ms, ttft_ms, duration_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+    ON CONFLICT (id) DO NOTHING";
 
 const ADD_CHARGE: &str = "
-    INSERT INTO ledger (account, kind, amount, balance_after, request, at_ms) VALUES (?1, 'charge', ?2, ?3, ?4, ?5)";
+    INSERT INTO ledger (account, kind, amount, balance_after, request, at_ms) VALUES (?1, 'charge', ?2, ?3, ?4, ?5)
+    ON CONFLICT (request, kind) WHERE request IS NOT NULL DO NOTHING";
 
 const BALANCE: &str = "SELECT balance FROM account WHERE id = ?1";
 

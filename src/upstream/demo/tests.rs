@@ -1,3 +1,5 @@
+//! The demo upstream as an SDK sees it: shapes, usage, streams and refusals are OpenAI's.
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use client::{Answer, Connection, Head, get, post, request};
+pub use client::{Answer, Connection, get, post, request};
 pub use config::Config;
 pub use gateway::{Gateway, Key};
 pub use upstream::{Reply, Signal, Upstream};
