@@ -124,7 +124,7 @@ async fn start_tollgate(upstream: SocketAddr, folder: &Path) -> Result<(Process,
 edge: {{listen: ["127.0.0.1:0"], threads: 1}}
 console: {{listen: "127.0.0.1:0"}}
 metrics: {{listen: "127.0.0.1:0"}}
-storage: {{url: "sqlite:books.db", durability: full}}
+storage: {{url: "sqlite:../data/books.db", durability: full}}
 logging: {{format: json}}
 upstreams:
   mock: {{kind: openai, base_url: "http://{upstream}/v1", api_keys: [sk-mock]}}
@@ -138,7 +138,9 @@ groups:
   default: {{markup: "1.2", rpm: 1000000000, tpm: 1000000000000, concurrency: 1000000}}
 "#
     );
-    fs::write(folder.join("tollgate.yaml"), config)?;
+    // In a folder of its own, as by default: the gateway watches this one, and would be told of every log line in it.
+    fs::create_dir(folder.join("conf"))?;
+    fs::write(folder.join(CONFIG), config)?;
     tollgate(folder, &["account", "create", "load", "--credit", "1000000000"])?;
     let limits = ["--rpm", "1000000000", "--tpm", "1000000000000", "--concurrency", "1000000"];
     let key = tollgate(folder, &[&["key", "create", "--account", "load"], &limits[..]].concat())?;
@@ -161,7 +163,7 @@ fn tollgate(folder: &Path, arguments: &[&str]) -> Result<Value> {
 fn tollgate_command(folder: &Path) -> Command {
     let binary = std::env::var_os("TOLLGATE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_tollgate").into());
     let mut command = Command::new(PathBuf::from(binary));
-    command.arg("-c").arg(folder.join("tollgate.yaml"));
+    command.arg("-c").arg(folder.join(CONFIG));
     command
 }
 
@@ -178,3 +180,5 @@ fn ready_address(output: &str) -> Option<SocketAddr> {
 fn folder() -> Result<TempDir> {
     Ok(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?)
 }
+
+const CONFIG: &str = "conf/tollgate.yaml";

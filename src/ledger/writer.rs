@@ -290,12 +290,13 @@ impl Shared {
     /// Waits for work and takes all that is there.
     fn next(&self, group: &mut Vec<Change>) -> Work {
         let mut queue = self.queue.lock();
-        let mut lingering_until = None;
+        let mut lingering_since = None;
         loop {
             if !queue.changes.is_empty() {
-                let until = *lingering_until.get_or_insert_with(|| Instant::now() + self.options.linger);
+                let since = *lingering_since.get_or_insert_with(Instant::now);
+                let left = self.options.linger.saturating_sub(since.elapsed());
                 let at_once = queue.urgent || queue.state != State::Open || queue.changes.len() >= GROUP_MAX;
-                if at_once || self.work.wait_until(&mut queue, until).timed_out() {
+                if at_once || left.is_zero() || self.work.wait_for(&mut queue, left).timed_out() {
                     queue.urgent = false;
                     std::mem::swap(&mut queue.changes, group);
                     return Work::Commit;

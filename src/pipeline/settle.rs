@@ -51,7 +51,7 @@ pub fn usage_so_far(exchange: &Exchange) -> (Usage, bool) {
     match &facts.usage {
         Some(reported) => {
             let mut usage = reported.clone();
-            if cut && !facts.done_seen {
+            if cut && !facts.done_seen && !facts.finish_seen {
                 // A cumulative report lags behind what was delivered.
                 let counted = estimated_output(exchange, facts);
                 usage.output_text = usage.output_text.max(counted.saturating_sub(usage.output_reasoning));

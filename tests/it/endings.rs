@@ -1,5 +1,6 @@
 //! How a request ended decides what it costs: each row of the public table, and what the books say about it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -78,24 +79,25 @@ async fn a_whole_answer_with_usage_costs_what_was_reported() {
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_without_done_after_its_finish_and_usage_is_whole() {
+async fn a_stream_with_a_finish_and_usage_is_whole_without_done() {
     let (stand, key) = stand_with("").await;
-    let play = Play::head().deltas(2).finish().usage(&usage(50, 7)).close();
-    let mut stream = stand.open(Protocol::Http1, &key, &streamed("priced", play)).await;
-    while stream.event().await.is_some() {}
-    let record = stand.record(&stream.id).await;
-    assert!(["ok", "upstream_cut"].contains(&record.outcome.as_str()), "{record:?}");
-    assert_eq!((record.input_tokens, record.output_tokens), (50, 7));
+    let play = Play::head().deltas(2).finish().usage(&usage(50, 7));
+    let answer = stand.chat(&key, &streamed("priced", play.clone().end())).await.expect(200);
+    assert_reported(&stand.record(&answer.id()).await, "ok", 50, 7);
+    // A connection that breaks behind all that was to be said changes nothing about its price.
+    let stream = stand.open(Protocol::Http1, &key, &streamed("priced", play.close())).await;
+    let id = stream.id.clone();
+    assert_eq!(stream.rest().await.iter().filter(|event| event.contains("ten bytes.")).count(), 2);
+    assert_eq!(stand.record(&id).await.charge, price(50, 7));
 }
 
 #[tokio::test]
 async fn a_whole_answer_without_usage_costs_an_estimate() {
     let (stand, key) = stand_with("").await;
     for protocol in PROTOCOLS {
-        for (body, bytes) in [
-            (chat("priced", Play::whole_without_usage()), 10),
-            (streamed("priced", Play::stream_without_usage()), 30),
-        ] {
+        for (body, bytes) in
+            [(chat("priced", Play::whole_without_usage()), 10), (streamed("priced", Play::stream_without_usage()), 30)]
+        {
             let answer = stand.post_over(protocol, &key, CHAT, &body).await.expect(200);
             assert_estimated(&stand.record(&answer.id()).await, "ok", bytes);
         }
@@ -129,9 +131,7 @@ async fn assert_closed_within_a_second(stand: &Stand, left: Instant) {
 async fn a_client_that_leaves_before_anything_came_pays_nothing() {
     let (stand, key) = stand_with("").await;
     let mut ended = 0;
-    for (gate, streams, reset) in
-        [("a", false, false), ("b", false, true), ("c", true, false), ("d", true, true)]
-    {
+    for (gate, streams, reset) in [("a", false, false), ("b", false, true), ("c", true, false), ("d", true, true)] {
         let play = Play::whole(usage(50, 7)).gated(gate);
         let body = if streams { streamed("priced", play) } else { chat("priced", play) };
         let left = leave_before_the_head(&stand, &key, &body, gate, reset).await;
@@ -234,7 +234,8 @@ async fn with_drain_the_upstream_is_read_to_its_end_and_the_reported_usage_is_du
         let freed = eventually("the place is free", status, |status| *status == 200);
         within(Duration::from_secs(1), "the place is free", freed).await;
         assert!(stand.upstream.closed().is_empty(), "the upstream is not cut off");
-        assert_eq!(stand.metric("tollgate_holds_open").await, 1.0);
+        let holds = || stand.metric("tollgate_holds_open");
+        eventually("its hold alone is open", holds, |open| *open == 1.0).await;
         stand.open_gate("more");
         assert_reported(&stand.record(&id).await, "client_gone", 50, 20);
         stand.gateway.audit();
@@ -340,7 +341,8 @@ async fn an_upstreams_refusal_costs_nothing() {
 async fn an_upstream_that_is_not_there_costs_nothing() {
     let nobody = NobodyThere::new();
     let upstreams = format!("  nobody: {{kind: openai, base_url: \"{}\", api_keys: [k]}}\n", nobody.base_url());
-    let models = format!("{MODELS}  gone:\n    upstreams: [{{name: nobody}}]\n    price: {{input: \"1\", output: \"4\"}}\n");
+    let models =
+        format!("{MODELS}  gone:\n    upstreams: [{{name: nobody}}]\n    price: {{input: \"1\", output: \"4\"}}\n");
     let stand = Stand::start(Plan { upstreams: &upstreams, ..Plan::models(&models) }).await;
     stand.account("alice", "1");
     let key = stand.key("alice", "").await;
@@ -372,18 +374,19 @@ const SHORT_HOLDS: &str = r#"
     output_hold: 10
 "#;
 
-/// Ten bytes at a time, each when the client has read the one before.
-fn step_by_step(steps: usize) -> Play {
-    (0..steps).fold(Play::head(), |play, step| play.deltas(1).gate(&format!("step {step}")))
+/// Ten bytes at a time, each when the client `name` has read the one before.
+fn step_by_step(name: &str, steps: usize) -> Value {
+    let play = (0..steps).fold(Play::head(), |play, step| play.deltas(1).gate(&format!("{name} {step}")));
+    streamed("short", play.finish().usage(&usage(1, 100)).done())
 }
 
 /// Reads all events and opens a gate after each.
-async fn walk(stand: &Stand, key: &str, body: &Value) -> (String, Vec<String>) {
-    let mut stream = stand.open(Protocol::Http1, key, body).await;
+async fn walk(stand: &Stand, key: &str, name: &str) -> (String, Vec<String>) {
+    let mut stream = stand.open(Protocol::Http1, key, &step_by_step(name, 40)).await;
     assert_eq!(stream.status, 200);
     let mut events = Vec::new();
     while let Some(event) = stream.event().await {
-        stand.open_gate(&format!("step {}", events.len()));
+        stand.open_gate(&format!("{name} {}", events.len()));
         events.push(event);
     }
     (stream.id, events)
@@ -394,8 +397,7 @@ async fn a_stream_that_outgrows_its_hold_sets_aside_more() {
     let stand = Stand::start(Plan::models(SHORT_HOLDS)).await;
     stand.account("alice", "1");
     let key = stand.key("alice", "").await;
-    let body = streamed("short", step_by_step(40).finish().usage(&usage(1, 100)).done());
-    let (id, events) = walk(&stand, &key, &body).await;
+    let (id, events) = walk(&stand, &key, "one").await;
     assert_eq!(events.last().unwrap(), "data: [DONE]");
     let record = stand.record(&id).await;
     assert_eq!((record.outcome.as_str(), record.charge), ("ok", nano("0.01")));
@@ -408,8 +410,7 @@ async fn a_stream_that_outgrows_the_balance_ends_and_costs_what_was_delivered() 
     let stand = Stand::start(Plan::models(SHORT_HOLDS)).await;
     stand.account("alice", "0.0025");
     let key = stand.key("alice", "").await;
-    let body = streamed("short", step_by_step(40).finish().usage(&usage(1, 100)).done());
-    let (id, events) = walk(&stand, &key, &body).await;
+    let (id, events) = walk(&stand, &key, "one").await;
     let delivered = events.len() - 1;
     assert_broken_off(&events, delivered, "insufficient_balance");
     assert!((4..=10).contains(&delivered), "{delivered} pieces of two and a half tokens for 25");
@@ -419,6 +420,26 @@ async fn a_stream_that_outgrows_the_balance_ends_and_costs_what_was_delivered() 
     assert_eq!((record.charge, record.estimated, record.status), (due, true, 200), "{record:?}");
     assert_eq!(stand.balance("alice"), nano("0.0025").saturating_sub(due));
     assert!(stand.balance("alice") >= Nano::ZERO);
+    stand.gateway.audit();
+}
+
+#[tokio::test]
+async fn streams_that_extend_their_holds_side_by_side_never_overdraw() {
+    let stand = Arc::new(Stand::start(Plan::models(SHORT_HOLDS)).await);
+    stand.account("alice", "0.05");
+    let key = stand.key("alice", "").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let (stand, key) = (stand.clone(), key.clone());
+        tasks.spawn(async move { walk(&stand, &key, &format!("stream {number}")).await.1 });
+    }
+    let ends = tasks.join_all().await;
+    // All want 0.01 and there is a quarter of that for each.
+    assert!(ends.iter().any(|events| events.last().unwrap().contains("insufficient_balance")));
+    stand.all_at_rest().await;
+    let spent: i64 = stand.charges("alice").iter().map(|charge| charge.0).sum();
+    assert_eq!(stand.balance("alice"), nano("0.05").saturating_sub(Nano(spent)));
+    assert!(stand.balance("alice") >= Nano::ZERO, "{}", stand.balance("alice"));
     stand.gateway.audit();
 }
 

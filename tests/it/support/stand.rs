@@ -27,7 +27,7 @@ pub struct Plan<'a> {
     pub upstream: &'a str,
     /// More members of `edge`, in flow style.
     pub edge: &'a str,
-    /// More upstreams: whole lines.
+    /// More upstreams: whole lines, with `BASE_URL` where this stand's upstream is meant.
     pub upstreams: &'a str,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Plan<'a> {
             more(self.edge),
             upstream.base_url(),
             more(self.upstream),
-            self.upstreams,
+            self.upstreams.replace("BASE_URL", &upstream.base_url()),
             self.models,
         )
     }
@@ -126,8 +126,12 @@ impl Play {
         self.event(upstream::finish_event())
     }
 
-    pub fn done(mut self) -> Play {
-        self = self.event(DONE_EVENT);
+    pub fn done(self) -> Play {
+        self.event(DONE_EVENT).end()
+    }
+
+    /// The end of the body, whatever stood in it.
+    pub fn end(mut self) -> Play {
         self.0.push(json!({"end": true}));
         self
     }
@@ -553,7 +557,7 @@ pub struct Random(u64);
 impl Random {
     pub fn from_env() -> Random {
         let chosen = std::env::var("TOLLGATE_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = chosen.unwrap_or_else(|| u64::from(std::process::id()) ^ Nano::MAX.0.unsigned_abs() / 3);
+        let seed = chosen.unwrap_or_else(|| u64::from(std::process::id()));
         println!("TOLLGATE_SEED={seed}");
         Random(seed)
     }
