@@ -4,7 +4,6 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-PORT ?= 8080
 # OpenAI where there is a key for it, the demo upstream inside the program otherwise.
 CONFIG ?= $(if $(OPENAI_API_KEY),conf/openai.yaml,conf/demo.yaml)
 

@@ -143,7 +143,7 @@ async fn leave_nothing_unread(session: &mut Session) -> bool {
 
 /// What every answer carries: the request's id, the key's limits, and leave for browsers to read it.
 fn ours(head: &mut ResponseHeader, exchange: &Exchange) -> Result<()> {
-    head.insert_header(HeaderName::from_static("x-request-id"), exchange.request.to_string())?;
+    head.insert_header(REQUEST_ID.clone(), exchange.request.to_string())?;
     head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))?;
     head.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"))?;
     if let Some(rates) = exchange.rates(Instant::now()) {
@@ -162,6 +162,7 @@ fn rate_headers(head: &mut ResponseHeader, rates: &RateState) -> Result<()> {
     Ok(())
 }
 
+pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static RATE_HEADERS: [[HeaderName; 3]; 2] = [
     [
         HeaderName::from_static("x-ratelimit-limit-requests"),

@@ -154,7 +154,7 @@ impl ProxyHttp for Edge {
         fresh.insert_header(header::ACCEPT, "application/json, text/event-stream")?;
         fresh.insert_header(header::ACCEPT_ENCODING, "identity")?;
         fresh.insert_header(header::USER_AGENT, USER_AGENT)?;
-        fresh.insert_header("x-request-id", visit.exchange.request.to_string())?;
+        fresh.insert_header(answer::REQUEST_ID.clone(), visit.exchange.request.to_string())?;
         if let Some((name, value)) = &call.credential {
             fresh.insert_header(*name, value.expose())?;
         }
