@@ -66,7 +66,7 @@ async fn measure() -> Result<()> {
         }
         kinds.rotate_left(1);
     }
-    println!("{}", table::render(&results));
+    println!("{}", table::render(&results, settings.open_streams));
     let failures: u64 = results.iter().map(|(_, figures)| figures.failures).sum();
     if failures > 0 {
         bail!("{failures} answers were not what they should be: the figures are worth nothing");

@@ -39,6 +39,8 @@ pub struct Visit {
     call: Option<UpstreamCall>,
     /// Whether the head of the answer announces events.
     is_event_stream: bool,
+    /// Heads of this attempt that were none of the answer: 100, 103.
+    interim_heads: u8,
     /// Set by the filter that ended an attempt, together with what was decided: whether another is tried.
     decided: Option<bool>,
 }
@@ -54,6 +56,7 @@ impl ProxyHttp for Edge {
             connection: CONNECTION.try_with(Arc::clone).ok(),
             call: None,
             is_event_stream: false,
+            interim_heads: 0,
             decided: None,
         }
     }
@@ -98,6 +101,7 @@ impl ProxyHttp for Edge {
         let exchange = &mut visit.exchange;
         let now = Instant::now();
         visit.is_event_stream = false;
+        visit.interim_heads = 0;
         visit.decided = None;
         loop {
             let Some(attempt) = exchange.next_attempt(now) else {
@@ -173,10 +177,11 @@ impl ProxyHttp for Edge {
         upstream: &mut ResponseHeader,
         visit: &mut Visit,
     ) -> Result<()> {
-        if upstream.status.is_informational() {
+        let now = Instant::now();
+        if upstream.status.is_informational() && visit.interim_heads < INTERIM_HEADS_MAX {
+            visit.interim_heads += 1;
             return Ok(());
         }
-        let now = Instant::now();
         let exchange = &mut visit.exchange;
         if let Some(fault) = fault_of(upstream) {
             let again = exchange.attempt_failed(fault, now);
@@ -454,7 +459,10 @@ impl Edge {
 fn fault_of(head: &ResponseHeader) -> Option<Fault> {
     let rest = || retry_after(head).unwrap_or(KEY_REST);
     match head.status.as_u16() {
+        // Nobody asked for it, and what it says could not be read.
+        200..=299 if is_encoded(head) => Some(Fault::Ill("encoded")),
         200..=299 | 400 | 413 | 422 => None,
+        100..=199 => Some(Fault::Ill("interim_heads")),
         401 => Some(Fault::KeyRefused { reason: "401", rest: rest() }),
         402 => Some(Fault::KeyRefused { reason: "402", rest: rest() }),
         403 => Some(Fault::KeyRefused { reason: "403", rest: rest() }),
@@ -476,6 +484,11 @@ fn retry_after(head: &ResponseHeader) -> Option<Duration> {
 fn has_no_body(head: &ResponseHeader) -> bool {
     let length = head.headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
     matches!(head.status.as_u16(), 204 | 205) || length.is_some_and(|length| length == b"0")
+}
+
+fn is_encoded(head: &ResponseHeader) -> bool {
+    let coding = head.headers.get(header::CONTENT_ENCODING);
+    coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_event_stream(head: &ResponseHeader) -> bool {
@@ -500,6 +513,8 @@ fn now_ms() -> i64 {
 const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 /// Between two reads of a body; the whole body has a deadline of its own.
 const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// An upstream that says more often that an answer will come is taken at its word no longer.
+const INTERIM_HEADS_MAX: u8 = 16;
 const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// An answer whose client has left is read for its usage no longer than this.
 const DRAIN_MAX: Duration = Duration::from_secs(120);

@@ -32,5 +32,7 @@ mod secrets;
 mod storage;
 // Streamed answers.
 mod streams;
+// Upstreams in trouble: what strangers send.
+mod upstreams;
 // The straight way: key, request, answer, charge.
 mod walk;

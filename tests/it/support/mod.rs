@@ -4,7 +4,9 @@
 pub mod client;
 pub mod config;
 pub mod gateway;
+pub mod process;
 pub mod stand;
+pub mod tls;
 pub mod upstream;
 
 use std::fmt::Debug;

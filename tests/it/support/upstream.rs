@@ -108,6 +108,13 @@ impl Reply {
         self
     }
 
+    /// The same bytes again and again. They are kept once, whatever the number.
+    pub fn then_times(mut self, bytes: impl AsRef<[u8]>, times: usize) -> Self {
+        let bytes = Bytes::copy_from_slice(bytes.as_ref());
+        self.0.extend((0..times).map(|_| Step::Send(bytes.clone())));
+        self
+    }
+
     /// The same as one chunk of a chunked body.
     pub fn then_chunk(self, bytes: impl AsRef<[u8]>) -> Self {
         self.then(chunk(bytes))
