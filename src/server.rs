@@ -4,7 +4,7 @@
 //! nothing listens before the books are recovered and balanced, and nothing is bound before it can be served.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -138,19 +138,19 @@ impl Server {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
-        let (changed, mut changes) = tokio::sync::mpsc::channel(1);
-        let _watcher = watch_files(&self.files, changed);
+        let mut watch = FileWatch::new(&self.files);
+        let mut look = tokio::time::interval(LOOK_AT_FILES_EVERY);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!(edge = addresses.join(" "), metrics = ?metrics_address, "ready");
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload().await,
-                Some(()) = changes.recv() => {
-                    // Editors write a file in several steps.
-                    tokio::time::sleep(SETTLE_FILES).await;
-                    while changes.try_recv().is_ok() {}
-                    self.reload().await;
+                _ = hangup.recv() => watch = self.reload_watched().await,
+                _ = look.tick() => {
+                    if watch.changed() {
+                        watch = self.reload_watched().await;
+                    }
                 }
             }
         }
@@ -199,6 +199,13 @@ impl Server {
         if let Some(listener) = self.metrics_listener.take() {
             self.tasks.spawn(serve_metrics(listener, self.pipeline.clone()));
         }
+    }
+
+    /// Reloads, and says what to watch from then on. What changes while it is read counts as a change.
+    async fn reload_watched(&mut self) -> FileWatch {
+        let before = FileWatch::new(&self.files);
+        self.reload().await;
+        if self.files == before.files { before } else { FileWatch::new(&self.files) }
     }
 
     /// Takes over models, upstreams, prices, groups and limits whole, or keeps the old ones and says why.
@@ -397,26 +404,40 @@ fn sample(pipeline: &Pipeline) {
     }
 }
 
-/// Tells when one of the files changes. Folders are watched, because editors replace files rather than write them.
-fn watch_files(files: &[PathBuf], changed: tokio::sync::mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
-    use notify::Watcher;
-    let watched: Vec<PathBuf> = files.iter().filter_map(|file| file.canonicalize().ok()).collect();
-    let folders: std::collections::BTreeSet<PathBuf> =
-        watched.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).collect();
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let Ok(event) = event else { return };
-        if !event.kind.is_access() && event.paths.iter().any(|path| watched.contains(path)) {
-            // Full: a reload is already due.
-            let _ = changed.try_send(());
-        }
-    });
-    let mut watcher = watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched; use SIGHUP")).ok()?;
-    for folder in folders {
-        if let Err(error) = watcher.watch(&folder, notify::RecursiveMode::NonRecursive) {
-            tracing::warn!(%error, folder = %folder.display(), "this folder is not watched; use SIGHUP");
-        }
+/// Looks whether one of the configuration's files has changed. Looking every now and then sees what watching may not:
+/// files that are replaced rather than written, links that are switched (as mounted secrets are), network folders.
+struct FileWatch {
+    files: Vec<PathBuf>,
+    loaded: Vec<Option<Print>>,
+    last_seen: Vec<Option<Print>>,
+}
+
+/// What differs when a file does: time, size, identity.
+type Print = (std::time::SystemTime, u64, u64);
+
+impl FileWatch {
+    fn new(files: &[PathBuf]) -> FileWatch {
+        let loaded = prints(files);
+        FileWatch { files: files.to_vec(), last_seen: loaded.clone(), loaded }
     }
-    Some(watcher)
+
+    /// True once a change has come to rest: editors write a file in several steps, and it may be gone between two.
+    fn changed(&mut self) -> bool {
+        let now = prints(&self.files);
+        let at_rest = now == self.last_seen && now.iter().all(Option::is_some);
+        let changed = at_rest && now != self.loaded;
+        self.last_seen = now;
+        changed
+    }
+}
+
+fn prints(files: &[PathBuf]) -> Vec<Option<Print>> {
+    use std::os::unix::fs::MetadataExt;
+    let print = |file: &PathBuf| {
+        let metadata = std::fs::metadata(file).ok()?;
+        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+    };
+    files.iter().map(print).collect()
 }
 
 /// Runs something again and again, one after the other.
@@ -437,7 +458,8 @@ where
 /// Lines go through a thread of their own: a slow terminal or disk must not hold up a request.
 fn start_logging(config: &Config) -> tracing_appender::non_blocking::WorkerGuard {
     use tracing_subscriber::EnvFilter;
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+    // Buffered: a burst of lines is one write; the thread flushes when it has caught up.
+    let (writer, guard) = tracing_appender::non_blocking(std::io::BufWriter::new(std::io::stderr()));
     let level = config.logging.level.as_str();
     // The libraries below have nothing to say to an operator unless something is wrong.
     let filter = EnvFilter::new(format!("warn,tollgate={level}"));
@@ -463,4 +485,4 @@ fn now_ms() -> i64 {
 const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
-const SETTLE_FILES: Duration = Duration::from_millis(100);
+const LOOK_AT_FILES_EVERY: Duration = Duration::from_millis(250);

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate::core::money::Nano;
 
+use support::random::{Random, number};
 use support::upstream::{STREAM_HEAD, chat_completion, chat_events, usage};
 use support::{Config, Gateway, Key, PATIENCE, Reply, Upstream};
 
@@ -230,41 +231,6 @@ fn text(value: &Value, field: &str) -> String {
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap()
-}
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text:?}")))
-}
-
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-struct Random(u64);
-
-impl Random {
-    fn from_environment() -> Random {
-        let seed = number("TOLLGATE_SEED").unwrap_or_else(|| {
-            let mut bytes = [0; 8];
-            getrandom::fill(&mut bytes).unwrap();
-            u64::from_le_bytes(bytes)
-        });
-        eprintln!("TOLLGATE_SEED={seed}");
-        Random(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn between(&mut self, low: u64, high: u64) -> u64 {
-        low + self.below(high - low + 1)
-    }
 }
 
 const ROUNDS: u64 = 20;

@@ -56,7 +56,7 @@ CREATE INDEX api_key_revision ON api_key (revision);
 CREATE TABLE ledger (
   seq           INTEGER PRIMARY KEY AUTOINCREMENT,
   account       INTEGER NOT NULL REFERENCES account,
-  kind          TEXT    NOT NULL CHECK (kind IN ('credit', 'charge', 'adjust', 'refund')),
+  kind          TEXT    NOT NULL CHECK (kind = 'credit' OR kind = 'charge' OR kind = 'adjust' OR kind = 'refund'),
   amount        INTEGER NOT NULL CHECK (
     CASE kind WHEN 'charge' THEN amount < 0 WHEN 'adjust' THEN amount <> 0 ELSE amount > 0 END
   ),

@@ -5,6 +5,7 @@ pub mod client;
 pub mod config;
 pub mod gateway;
 pub mod process;
+pub mod random;
 pub mod stand;
 pub mod tls;
 pub mod upstream;

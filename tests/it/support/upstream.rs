@@ -92,6 +92,7 @@ enum Step {
     Wait(Signal),
     Tell(Signal),
     Delay(Duration),
+    Drip(Bytes, Duration, Signal),
     Hang,
     Close,
     Reset,
@@ -120,9 +121,21 @@ impl Reply {
         self.then(chunk(bytes))
     }
 
+    /// All steps of another one behind these.
+    pub fn append(mut self, other: Reply) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// The end of a chunked body.
     pub fn end(self) -> Self {
         self.then("0\r\n\r\n")
+    }
+
+    /// The same chunk again and again, with a pause behind each, until the signal.
+    pub fn drip_chunk(mut self, bytes: impl AsRef<[u8]>, every: Duration, until: &Signal) -> Self {
+        self.0.push(Step::Drip(chunk(bytes).into(), every, until.clone()));
+        self
     }
 
     pub fn wait(mut self, signal: &Signal) -> Self {
@@ -407,21 +420,33 @@ enum Next {
 async fn perform(writer: &mut OwnedWriteHalf, reply: Reply) -> Next {
     for step in reply.0 {
         match step {
-            Step::Send(bytes) => {
-                if writer.write_all(&bytes).await.is_err() {
-                    // Whoever reads notices that the other side has gone.
-                    std::future::pending::<()>().await;
-                }
-            }
+            Step::Send(bytes) => send(writer, &bytes).await,
             Step::Wait(signal) => signal.wait().await,
             Step::Tell(signal) => signal.set(),
             Step::Delay(time) => tokio::time::sleep(time).await,
+            Step::Drip(bytes, every, until) => drip(writer, &bytes, every, &until).await,
             Step::Hang => std::future::pending().await,
             Step::Close => return Next::Close,
             Step::Reset => return Next::Reset,
         }
     }
     Next::Request
+}
+
+async fn send(writer: &mut OwnedWriteHalf, bytes: &[u8]) {
+    if writer.write_all(bytes).await.is_err() {
+        // Whoever reads notices that the other side has gone.
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn drip(writer: &mut OwnedWriteHalf, bytes: &[u8], every: Duration, until: &Signal) {
+    loop {
+        send(writer, bytes).await;
+        if tokio::time::timeout(every, until.wait()).await.is_ok() {
+            return;
+        }
+    }
 }
 
 /// Returns when the other side has closed. What it sends meanwhile is kept.
