@@ -457,9 +457,11 @@ where
 
 /// Lines go through a thread of their own: a slow terminal or disk must not hold up a request.
 fn start_logging(config: &Config) -> tracing_appender::non_blocking::WorkerGuard {
+    use tracing_appender::non_blocking::NonBlockingBuilder;
     use tracing_subscriber::EnvFilter;
     // Buffered: a burst of lines is one write; the thread flushes when it has caught up.
-    let (writer, guard) = tracing_appender::non_blocking(std::io::BufWriter::new(std::io::stderr()));
+    let output = std::io::BufWriter::new(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES_MAX).finish(output);
     let level = config.logging.level.as_str();
     // The libraries below have nothing to say to an operator unless something is wrong.
     let filter = EnvFilter::new(format!("warn,tollgate={level}"));
@@ -486,3 +488,5 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_millis(250);
+/// Beyond it, lines are left out rather than requests held up. The queue's memory is taken at the start.
+const LOG_LINES_MAX: usize = 16_384;
