@@ -54,6 +54,14 @@ bench: setup ## Criterion benches of the hot path
 load: setup ## The whole gateway under load, beside a bare proxy (and nginx, if it is installed)
 	ulimit -n $$(ulimit -Hn) && cargo bench --locked --bench load
 
+# Five thousand streams are ten thousand open files, on either side.
 .PHONY: soak
-soak: setup ## The long form of the crash test: kill -9, 200 times
-	TOLLGATE_CRASH_ROUNDS=200 cargo test --locked --test crash -- --nocapture
+soak: setup ## The long form of the crash test (kill -9, 200 times) and of the soak tests: some 25 minutes
+	cargo build --locked --bins --test crash --test soak
+	TOLLGATE_CRASH_ROUNDS=$${TOLLGATE_CRASH_ROUNDS:-200} cargo test --locked --test crash -- --nocapture
+	ulimit -n $$(ulimit -Hn) && TOLLGATE_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1
+
+# What reads bytes from strangers, and what counts money: each property with many more cases than `make test` takes.
+.PHONY: fuzz
+fuzz: setup ## The property tests with PROPTEST_CASES cases each (20,000)
+	PROPTEST_CASES=$${PROPTEST_CASES:-20000} cargo test --locked --lib -- core:: protocol:: edge:: config:: limits::

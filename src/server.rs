@@ -228,6 +228,11 @@ impl Server {
         let path = self.config_path.clone();
         let read = tokio::task::spawn_blocking(move || config::load(&path, &|name| std::env::var(name).ok())).await?;
         let Loaded { config, warnings, files } = read?;
+        let previous = self.pipeline.snapshot();
+        if config.catalog.models.is_empty() && !previous.catalog.models.is_empty() {
+            // Valid, and what a file looks like that is being written at this moment.
+            bail!("it sells no models any more; if that is meant, restart");
+        }
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -240,7 +245,6 @@ impl Server {
         if self.demo.is_none() {
             self.demo = start_demo(&config.catalog, &mut self.tasks).await?;
         }
-        let previous = self.pipeline.snapshot();
         let next = build_snapshot(Arc::new(config.catalog), Some(&previous), self.demo.as_ref()).await?;
         self.pipeline.swap(next);
         self.files = files;

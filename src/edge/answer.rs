@@ -65,7 +65,7 @@ pub fn from_upstream(
     is_event_stream: bool,
     client_reads_chunks: bool,
 ) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(upstream.status, Some(16))?;
+    let mut head = ResponseHeader::build(upstream.status, Some(HEADERS_USUAL))?;
     if let Some(media_type) = upstream.headers.get(header::CONTENT_TYPE) {
         head.insert_header(header::CONTENT_TYPE, media_type)?;
     }
@@ -109,7 +109,7 @@ async fn write(
     body: Vec<u8>,
     more: impl FnOnce(&mut ResponseHeader) -> Result<()>,
 ) -> Result<()> {
-    let mut head = ResponseHeader::build(status, Some(16))?;
+    let mut head = ResponseHeader::build(status, Some(HEADERS_USUAL))?;
     if let Some(media_type) = media_type {
         head.insert_header(header::CONTENT_TYPE, media_type)?;
         head.insert_header(header::CONTENT_LENGTH, body.len().to_string())?;
@@ -175,5 +175,8 @@ static RATE_HEADERS: [[HeaderName; 3]; 2] = [
         HeaderName::from_static("x-ratelimit-reset-tokens"),
     ],
 ];
+/// Room for as many from the beginning. A map of headers has room for three quarters of a power of two: one more than this
+/// doubles what each running stream keeps.
+const HEADERS_USUAL: usize = 12;
 const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 const DRAIN_MAX: std::time::Duration = std::time::Duration::from_secs(1);

@@ -123,13 +123,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
                 self.state = State::Closed;
                 return Poll::Ready(Ok(()));
             }
-            if deadline.is_none() {
-                *deadline = Some(Box::pin(tokio::time::sleep(self.header_timeout)));
-            }
             let judged_before = bytes.len().saturating_sub(3);
             bytes.extend_from_slice(read.filled());
             match judge(bytes, judged_before) {
-                Verdict::Incomplete => continue,
+                Verdict::Incomplete => {
+                    // From its first byte on; most heads come whole, and need no timer.
+                    deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.header_timeout)));
+                    continue;
+                }
                 Verdict::Http2 => {
                     self.state = State::Deliver { bytes: std::mem::take(bytes), at: 0, chunks: None };
                 }

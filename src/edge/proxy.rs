@@ -50,9 +50,10 @@ impl ProxyHttp for Edge {
     type CTX = Visit;
 
     fn new_ctx(&self) -> Visit {
+        let now = Instant::now();
         Visit {
-            exchange: Exchange::new(self.pipeline.clone(), Instant::now(), now_ms()),
-            stage: Arc::new(Stage::default()),
+            exchange: Exchange::new(self.pipeline.clone(), now, now_ms()),
+            stage: Arc::new(Stage::new(now)),
             connection: CONNECTION.try_with(Arc::clone).ok(),
             call: None,
             is_event_stream: false,

@@ -14,6 +14,7 @@
 //! [`Stage`] when the wrapper is dropped: Pingora must have it to keep the connection alive.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,12 +32,11 @@ use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 /// What the filters and the wrapper tell each other. Locked for moments, never across a wait.
-#[derive(Default)]
 pub struct Stage(Mutex<State>);
 
-#[derive(Default)]
 struct State {
     /// The client's session, when the wrapper has gone.
     returned: Option<Box<ServerSession>>,
@@ -46,7 +46,7 @@ struct State {
     head: Option<Box<ResponseHeader>>,
     /// How long the upstream may be silent at this point of its answer, and until when that is.
     patience: Duration,
-    deadline: Option<Instant>,
+    deadline: Instant,
     /// Read on when the client leaves.
     drain: Option<Drain>,
     /// The client has left; with a drain that was allowed, its place among the drains.
@@ -70,7 +70,7 @@ impl State {
     fn extend_deadline(&mut self) {
         // A drain's end does not move.
         if !self.gone {
-            self.deadline = Some(Instant::now() + self.patience);
+            self.deadline = Instant::now() + self.patience;
         }
     }
 
@@ -83,17 +83,33 @@ impl State {
         let Some(drain) = &self.drain else { return false };
         if self.draining.is_none() {
             self.draining = drain.places.clone().try_acquire_owned().ok();
-            self.deadline = Some(Instant::now() + drain.patience);
+            self.deadline = Instant::now() + drain.patience;
         }
         self.draining.is_some()
     }
 }
 
 impl Stage {
+    pub fn new(now: Instant) -> Stage {
+        Stage(Mutex::new(State {
+            returned: None,
+            pieces: VecDeque::new(),
+            head: None,
+            patience: Duration::ZERO,
+            deadline: now,
+            drain: None,
+            gone: false,
+            draining: None,
+            on_leave: None,
+            silent: false,
+            cut: false,
+        }))
+    }
+
     /// A new attempt: its body, and how long its upstream may take to answer.
     pub fn begin_attempt(&self, pieces: Vec<Bytes>, patience: Duration, drain: Option<Drain>) {
         let mut state = self.0.lock();
-        state.pieces = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
+        state.pieces = few(pieces);
         state.head = None;
         state.patience = patience;
         state.extend_deadline();
@@ -128,11 +144,36 @@ impl Stage {
     }
 }
 
+/// The same bytes in at most [`PIECES_MAX`] pieces, the smallest joined with their neighbours; in one if that is small,
+/// because each piece is a packet, and copying a little costs less than sending it.
+fn few(mut pieces: Vec<Bytes>) -> VecDeque<Bytes> {
+    pieces.retain(|piece| !piece.is_empty());
+    if pieces.len() > 1 && pieces.iter().map(Bytes::len).sum::<usize>() <= JOINED_BYTES_MAX {
+        return VecDeque::from([pieces.concat().into()]);
+    }
+    while pieces.len() > PIECES_MAX {
+        let together = |at: &usize| pieces[*at].len().saturating_add(pieces[*at + 1].len());
+        let Some(at) = (0..pieces.len() - 1).min_by_key(together) else { break };
+        let second = pieces.remove(at + 1);
+        pieces[at] = [&pieces[at][..], &second[..]].concat().into();
+    }
+    pieces.into()
+}
+
+/// An alarm may ring early, never late: then it is set again.
+fn set(alarm: &mut Option<Pin<Box<Sleep>>>, deadline: Instant) -> Pin<&mut Sleep> {
+    let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+    if alarm.deadline() > deadline.into() {
+        alarm.as_mut().reset(deadline.into());
+    }
+    alarm.as_mut()
+}
+
 /// Puts the wrapper in the client session's place.
 pub fn install(session: &mut Session, stage: &Arc<Stage>) {
     let placeholder = Box::new(ServerSession::new_custom(Box::new(())));
     let inner = std::mem::replace(&mut session.downstream_session, placeholder);
-    let replay = Replay { inner: Some(inner), stage: stage.clone() };
+    let replay = Replay { inner: Some(inner), stage: stage.clone(), alarm: None };
     *session.downstream_session = ServerSession::new_custom(Box::new(replay));
 }
 
@@ -152,6 +193,8 @@ struct Replay {
     /// `None` only while being dropped.
     inner: Option<Box<ServerSession>>,
     stage: Arc<Stage>,
+    /// Kept over the many short waits of one answer: setting a timer for each of them would cost more than the waits.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// What goes to the client now, and how that leaves the answer.
@@ -183,26 +226,23 @@ impl Replay {
                 let state = self.stage.0.lock();
                 (state.deadline, state.gone)
             };
-            let silence = async {
-                match deadline {
-                    Some(deadline) => {
-                        pingora_timeout::sleep(deadline.saturating_duration_since(Instant::now())).await;
-                    }
+            let alarm = set(&mut self.alarm, deadline);
+            let client = async {
+                match self.inner.as_deref_mut().filter(|_| !gone) {
+                    Some(inner) => inner.read_body_or_idle(true).await,
                     None => std::future::pending().await,
                 }
             };
-            let client = async {
-                if gone { std::future::pending().await } else { self.inner_mut().read_body_or_idle(true).await }
-            };
             let left = tokio::select! {
                 left = client => left,
-                () = silence => {
-                    // The answer's pieces move the deadline while we sleep.
+                () = alarm => {
+                    // The answer's pieces have moved the deadline meanwhile, unless there were none.
                     let mut state = self.stage.0.lock();
-                    if state.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    if state.deadline <= Instant::now() {
                         state.silent = true;
                         return Err(Error::explain(ErrorType::ReadTimedout, SILENT_UPSTREAM).into_up());
                     }
+                    self.alarm = None;
                     continue;
                 }
             };
@@ -428,4 +468,27 @@ impl CustomSession for Replay {
     }
 }
 
+/// Pingora's pipe to the upstream takes four pieces. One that fills it to the brim would keep Pingora from asking us for
+/// more, and with that from hearing that the client has left or that the upstream is silent.
+const PIECES_MAX: usize = 3;
+const JOINED_BYTES_MAX: usize = 64 * 1024;
 const SILENT_UPSTREAM: &str = "the upstream was silent for too long";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_pieces_are_the_same_bytes_and_large_ones_are_not_copied() {
+        let large = Bytes::from(vec![b'x'; JOINED_BYTES_MAX]);
+        let piece = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let all = vec![piece("{"), piece("model"), large.clone(), piece(""), piece("usage"), piece("}")];
+        let few = few(all.clone());
+        assert_eq!(few.len(), PIECES_MAX);
+        assert_eq!(Vec::from(few.clone()).concat(), all.concat());
+        assert_eq!(few[1].as_ptr(), large.as_ptr());
+        assert_eq!(super::few(vec![piece(""), piece("a")]), [piece("a")]);
+        assert_eq!(super::few(vec![piece("a"), piece("b")]), [piece("ab")]);
+        assert!(super::few(vec![piece("")]).is_empty());
+    }
+}

@@ -41,14 +41,8 @@ pub fn rewrite(
             UpstreamKind::Azure => ("api-key", key.clone()),
             _ => ("authorization", Secret::new(format!("Bearer {}", key.expose()))),
         }),
-        pieces: joined_if_small(facts.rewrite(body, &candidate.model, inject_usage)),
+        pieces: facts.rewrite(body, &candidate.model, inject_usage),
     }
-}
-
-/// Each piece is a packet. Copying a small body costs less than sending it in three.
-fn joined_if_small(pieces: Vec<Bytes>) -> Vec<Bytes> {
-    let bytes: usize = pieces.iter().map(Bytes::len).sum();
-    if pieces.len() <= 1 || bytes > JOINED_BYTES_MAX { pieces } else { vec![pieces.concat().into()] }
 }
 
 fn path_and_query(endpoint: Endpoint, candidate: &Candidate) -> String {
@@ -75,5 +69,3 @@ fn percent_encoded(segment: &str) -> String {
     }
     encoded
 }
-
-const JOINED_BYTES_MAX: usize = 64 * 1024;

@@ -8,8 +8,12 @@ mod support;
 
 // How the sources hang together.
 mod architecture;
+// Clients in trouble, or up to it.
+mod clients;
 // The command line.
 mod cli;
+// A disk without room.
+mod disk;
 // How a request ended, and what it costs therefore.
 mod endings;
 // Every refusal that a client can hear.

@@ -190,12 +190,8 @@ async fn whatever_bytes_come_that_are_no_answer_the_next_upstream_gives_one() {
 /// Odd ways in which whole answers come: question, reply, and the body that the client gets.
 fn odd_answers() -> Vec<(&'static str, &'static str, Reply, Vec<u8>)> {
     let whole = chat_completion("hello", usage(10, 2)).to_string();
-    let ill_formed = [&whole.as_bytes()[..whole.len() / 2], b"\", \"x\":\"\xff\xc3", &[]].concat();
-    // Inside the text, where a byte that is no UTF-8 may be a letter cut in two.
-    let ill_formed = match memchr::memmem::find(whole.as_bytes(), b"hello") {
-        Some(at) => [&whole.as_bytes()[..at], b"\xff\xc3", &whole.as_bytes()[at..]].concat(),
-        None => ill_formed,
-    };
+    let (before, text) = whole.split_at(whole.find("hello").unwrap());
+    let ill_formed = [before.as_bytes(), b"\xff\xc3", text.as_bytes()].concat();
     let event = delta_event("hello");
     let ill_event = [&event.as_bytes()[..event.find("hello").unwrap()], b"\xff\xc3hello\"}}]}\n\n"].concat();
     let ending = finish_event() + &usage_event(&usage(10, 2)) + "data: [DONE]\n\n";
@@ -294,28 +290,32 @@ async fn silence_is_cut_at_the_set_time_before_the_head_and_in_the_middle() {
     let half_stream = || Reply::stream_head().then_chunk(delta_event("hello"));
     let slowly = chat_events(&["a", "b", "c"], usage(10, 2)).into_iter();
     let slowly = slowly.fold(Reply::stream_head(), |reply, event| reply.then_chunk(event).delay(SLOWLY)).end();
-    let replies = [Reply::default().hang(), half_stream().hang(), trickling_head(), slowly];
+    let replies = [Reply::default().hang(), half_stream().hang(), trickling_head(), slowly, Reply::default().hang()];
+    let replies_count = replies.len();
     let upstream = Upstream::start(move |request, _| replies[row_of(request)].clone());
     let mut config = Config::new();
     let mut models = String::new();
-    for row in 0..4 {
+    for row in 0..replies_count {
         config = config.upstream(&upstream, "timeouts: {first_byte: 1s, idle: 1s}");
         let price = config::PRICE;
         models += &format!("  only-{row}:\n    price: {price}\n    upstreams: [{{name: u{row}, model: \"{row}\"}}]\n");
     }
     let gateway = Gateway::start(&config.models(&models));
-    let ask = |row: usize| {
+    let ask = |row: usize, text_bytes: usize| {
         let (gateway, upstream) = (&gateway, &upstream);
         async move {
-            let answer = gateway.chat(STREAMED.replace("chat-model", &format!("only-{row}"))).await;
+            let question = STREAMED.replace("hi", &"x".repeat(text_bytes));
+            let answer = gateway.chat(question.replace("chat-model", &format!("only-{row}"))).await;
             let request = upstream.requests().into_iter().find(|request| row_of(request) == row).unwrap();
             (answer, request.at.elapsed(), request.connection)
         }
     };
-    let (silent, stuck, trickling, slow) = tokio::join!(ask(0), ask(1), ask(2), ask(3));
-    for (answer, took, connection) in [&silent, &trickling] {
+    // A large body is sent in several pieces.
+    let (silent, stuck, trickling, slow, large) =
+        tokio::join!(ask(0, 2), ask(1, 2), ask(2, 2), ask(3, 2), ask(4, 3_000_000));
+    for (answer, took, connection) in [&silent, &trickling, &large] {
         assert_eq!((answer.status(), answer.code().as_str()), (500, "server_error"));
-        assert!(about_a_second(*took), "{took:?} {} {}", answer.text(), gateway.log());
+        assert!(about_a_second(*took), "{took:?}");
         upstream.wait_for_close(*connection).await;
     }
     let (answer, took, connection) = &stuck;
@@ -344,6 +344,8 @@ async fn a_certificate_that_cannot_be_trusted_is_a_failed_connection() {
         std::fs::write(&path, &front.ca_pem).unwrap();
         format!("tls: {{ca: \"{}\"}}", path.display())
     };
+    let expired = TlsFront::start_expired(&behind, "127.0.0.1");
+    let expired_ca = ca("expired.pem", &expired);
     let (front_ca, another_ca) = (ca("front.pem", &front), ca("another.pem", &another));
     let plain_as_tls = behind.base_url().replace("http://", "https://");
     let tls_as_plain = front.base_url("127.0.0.1").replace("https://", "http://");
@@ -351,6 +353,7 @@ async fn a_certificate_that_cannot_be_trusted_is_a_failed_connection() {
         ("nobody vouches for it", front.base_url("127.0.0.1"), ""),
         ("another one is vouched for", front.base_url("127.0.0.1"), another_ca.as_str()),
         ("it is another host's", another.base_url("127.0.0.1"), another_ca.as_str()),
+        ("it has expired", expired.base_url("127.0.0.1"), expired_ca.as_str()),
         ("there is no TLS", plain_as_tls, ""),
         ("there is TLS", tls_as_plain, ""),
     ] {
@@ -389,6 +392,8 @@ const MIB: u64 = 1024 * 1024;
 /// 64 KiB each.
 const HUNDRED_MEGABYTES: usize = 1_600;
 
+/// What the allocator may hold on to: a thread that had no long event yet.
+const SLACK_BYTES: u64 = 2 * MIB;
 const WARMING: usize = 8;
 
 fn endless_line(pieces: usize) -> Reply {
@@ -412,7 +417,7 @@ async fn a_line_of_a_hundred_megabytes_passes_through_little_memory() {
     let grown = peak_bytes(&gateway).saturating_sub(before);
     assert!((status, bytes > HUNDRED_MEGABYTES * 64 * 1024) == (200, true), "{status}, {bytes}");
     assert!(last.ends_with(b"data: [DONE]\n\n"));
-    println!("line grew {} KiB", grown / 1024);
+    assert!(grown <= 4 * MIB + SLACK_BYTES, "memory grew by {} KiB", grown / 1024);
     wait_for("all are charged as reported", || gateway.balance("alice") == ("99.9999757".into(), "0".into())).await;
 }
 
@@ -429,13 +434,14 @@ async fn answers_and_refusals_of_a_hundred_megabytes_are_not_kept() {
     let replies = [endless("200 OK"), endless("400 Bad Request"), endless("500 Oops")];
     let upstream = Upstream::start(move |_, nth| replies[nth].clone());
     let gateway = Gateway::start(&Config::chain(&[&upstream]));
-    for (status, bytes_min, growth_max) in [(200, length, 24 * MIB), (400, 1, 24 * MIB), (500, 1, 24 * MIB)] {
+    // An answer is kept up to 8 MiB, and joined before it is given out; a refusal up to 64 KiB.
+    for (status, bytes_min, growth_max) in [(200, length, 64 * MIB), (400, 1, 8 * MIB), (500, 1, 8 * MIB)] {
         forget_peak(&gateway);
         let before = resident_bytes(&gateway);
         let (shown, bytes, _) = drink(&gateway, QUESTION).await;
         assert!(shown == status && bytes >= bytes_min, "{shown}, {bytes}");
         let grown = peak_bytes(&gateway).saturating_sub(before);
-        println!("{status}: grew {} KiB", grown / 1024);
+        assert!(grown <= growth_max, "{status}: memory grew by {} KiB", grown / 1024);
     }
     wait_for("one is charged", || gateway.balance("alice") == ("99.9999973".into(), "0".into())).await;
 }
@@ -537,7 +543,9 @@ async fn a_stale_connection_is_tried_again_once_and_no_more() {
     let gateway = Gateway::start(&Config::chain(&[&dying]));
     gateway.chat(QUESTION).await.expect(200);
     gateway.chat(QUESTION).await.expect(500);
-    assert_eq!(dying.count(), 3, "the pooled connection and a fresh one");
+    // The pooled connection, unless the second request was faster than the pool, and a fresh one.
+    let pooled = dying.requests()[1].connection == 0;
+    assert_eq!(dying.count(), if pooled { 3 } else { 2 });
     let sent: Vec<Value> = dying.requests().iter().map(Request::json).collect();
     assert!(sent.iter().all(|body| body["messages"] == json!([{"role": "user", "content": "hi"}])));
 }

@@ -137,7 +137,8 @@ struct Probes {
 impl Probes {
     fn start(gateway: &Gateway) -> Probes {
         let stop = Arc::new(AtomicBool::new(false));
-        let places = [(gateway.edge(), "/healthz"), (gateway.edge(), "/readyz"), (gateway.metrics_address(), "/metrics")];
+        let places =
+            [(gateway.edge(), "/healthz"), (gateway.edge(), "/readyz"), (gateway.metrics_address(), "/metrics")];
         Probes { stop: stop.clone(), running: tokio::spawn(probe(places, stop)) }
     }
 

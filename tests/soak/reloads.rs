@@ -29,7 +29,7 @@ async fn reloads_fail_nobody() {
     for reload in 1..=reloads {
         ticks.tick().await;
         let config = in_force(reload, &upstreams, &mut random);
-        if reload % 10 == 0 {
+        if reload % 10 == 5 {
             reload_broken(&gateway, &broken(&config, &mut random)).await;
         } else {
             reload_good(&gateway, reload, &config).await;
@@ -44,10 +44,10 @@ async fn reloads_fail_nobody() {
     eprintln!("{good} reloads, {bad} rejected; {answers} answers, {streams} streams; {growth} bytes of growth");
     assert!(failures.is_empty(), "{} failed: {:#?}", failures.len(), &failures[..failures.len().min(3)]);
     // Each file is read at the signal, and once or twice more because it has changed.
-    let written = |broken: bool| (1..=reloads).filter(|reload| (reload % 10 == 0) == broken).count() as f64;
+    let written = |broken: bool| (1..=reloads).filter(|reload| (reload % 10 == 5) == broken).count() as f64;
     assert!(good >= written(false) && bad >= written(true), "{good} and {bad}");
     assert!(good + bad <= 3.0 * reloads as f64, "{good} and {bad}: it reads again and again");
-    assert!(growth <= 16 * MIB, "it grew by {growth} bytes");
+    assert!(growth <= GROWTH_MAX, "it grew by {growth} bytes");
     at_rest(&gateway).await;
     assert_eq!(gateway.audit()["requests"], answers + streams);
 }
@@ -62,7 +62,9 @@ fn in_force(number: u64, upstreams: &[Upstream; 2], random: &mut Random) -> Conf
     let price = format!(r#"{{input: "0.{}", output: "0.{}"}}"#, random.between(1, 99), random.between(1, 99));
     let group = format!("{{markup: \"1.{}\", rpm: {}}}", random.below(10), random.between(1_000_000, 2_000_000));
     let marker = marker(number);
-    let model = format!("  {marker}:\n    upstreams: [{{name: u0, model: provider-chat}}]\n    price: {{input: \"1\", output: \"1\"}}\n");
+    let model = format!(
+        "  {marker}:\n    upstreams: [{{name: u0, model: provider-chat}}]\n    price: {{input: \"1\", output: \"1\"}}\n"
+    );
     Config::chain(used).price(&price).group(&group).models(&model)
 }
 
@@ -173,5 +175,7 @@ fn answer(request: &upstream::Request, _: usize) -> Reply {
     events.into_iter().fold(Reply::stream_head(), |reply, event| reply.delay(pause).then_chunk(event)).end()
 }
 
+/// The storage's cache, 16 MiB, fills up meanwhile; a configuration that is kept costs more than that, a thousand times.
+const GROWTH_MAX: u64 = 20 * MIB;
 const RELOADED: &str = "tollgate_config_reloads_total{result=\"ok\"}";
 const REJECTED: &str = "tollgate_config_reloads_total{result=\"rejected\"}";

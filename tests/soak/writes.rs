@@ -31,7 +31,7 @@ fn every_nth_write_fails_cleanly() {
         }
     }
     // They mostly wait for a storage to come back.
-    for together in plans.chunks(24) {
+    for together in plans.chunks(32) {
         std::thread::scope(|scope| {
             for plan in together {
                 scope.spawn(move || run(plan));
@@ -232,7 +232,7 @@ impl Storage {
             collect: Duration::ZERO,
             linger: Duration::ZERO,
             commit_wait: Duration::from_millis(quick_or_long(500, 2_000)),
-            close_wait: Duration::from_secs(1),
+            close_wait: Duration::from_millis(quick_or_long(100, 2_000)),
             ..Options::default()
         };
         Ledger::open(journal, Box::new(self.sqlite.library().unwrap()), options, 1).unwrap()

@@ -73,6 +73,16 @@ impl Writer {
         Ok(Writer { place, connection: Some(connection) })
     }
 
+    /// A disk that is full once the file has so many pages more, until the next connection.
+    #[cfg(test)]
+    pub(super) fn leave_pages(&self, more: i64) {
+        let connection = self.connection.as_ref().expect("the last write was good");
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("it can be read");
+        connection
+            .query_row(&format!("PRAGMA max_page_count = {}", pages + more), [], |_| Ok(()))
+            .expect("it can be set");
+    }
+
     /// Does the work in one transaction and commits it.
     ///
     /// # Errors

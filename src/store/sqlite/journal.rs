@@ -35,6 +35,12 @@ impl SqliteJournal {
         Ok(SqliteJournal { writer: Writer::open(place)?, words: Words::default(), _serving: serving })
     }
 
+    /// See [`Writer::leave_pages`].
+    #[cfg(test)]
+    pub(super) fn leave_pages(&self, more: i64) {
+        self.writer.leave_pages(more);
+    }
+
     /// Books in one transaction.
     fn book<T>(&mut self, work: impl FnOnce(&mut Posting<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let words = &mut self.words;

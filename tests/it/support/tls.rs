@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rcgen::{CertificateParams, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
@@ -22,9 +23,22 @@ pub struct TlsFront {
 impl TlsFront {
     /// `name`: what the certificate is for, a host name or an address.
     pub fn start(upstream: &Upstream, name: &str) -> TlsFront {
-        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate can be made");
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-        let certificate = CertificateDer::from(made.cert.der().to_vec());
+        TlsFront::with(upstream, CertificateParams::new([name.to_owned()]).expect("it is a name"))
+    }
+
+    /// With a certificate whose time is over.
+    pub fn start_expired(upstream: &Upstream, name: &str) -> TlsFront {
+        let mut params = CertificateParams::new([name.to_owned()]).expect("it is a name");
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        TlsFront::with(upstream, params)
+    }
+
+    fn with(upstream: &Upstream, params: CertificateParams) -> TlsFront {
+        let key_pair = KeyPair::generate().expect("a key can be made");
+        let made = params.self_signed(&key_pair).expect("a certificate can be made");
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key_pair.serialize_der()));
+        let certificate = CertificateDer::from(made.der().to_vec());
         let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
         let acceptor = TlsAcceptor::from(Arc::new(config.expect("the key is the certificate's")));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
@@ -41,7 +55,7 @@ impl TlsFront {
                 }
             });
         });
-        TlsFront { address, ca_pem: made.cert.pem(), _stop: stop }
+        TlsFront { address, ca_pem: made.pem(), _stop: stop }
     }
 
     /// Its base URL, with this host in the place of its address.

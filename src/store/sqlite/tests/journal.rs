@@ -120,6 +120,38 @@ fn a_group_with_one_impossible_change_is_refused_whole() {
     books.assert_proved();
 }
 
+/// Each number of pages that are left stops the group at another statement.
+#[test]
+fn a_disk_that_fills_at_any_page_of_a_group_leaves_nothing_of_it() {
+    let mut books = Books::new();
+    let mut number = 0;
+    let mut stopped = 0;
+    for pages in 0..200 {
+        let first = number;
+        number += 300;
+        let ends = (first..number).map(|n| RequestRow { model: format!("model-{n}"), ..books.end(n, "0.000001") });
+        let group: Vec<Change> =
+            ends.map(|row| Change::Settle(Box::new(row))).chain([books.hold(number, "1")]).collect();
+        number += 1;
+        let before = (books.account(), books.spent(), books.totals(), books.assert_proved());
+        books.journal.leave_pages(pages);
+        let full = books.journal.commit(&group);
+        if full.is_ok() {
+            break;
+        }
+        stopped += 1;
+        assert!(matches!(full, Err(StoreError::Unavailable(_))), "{pages}: {full:?}");
+        assert_eq!((books.account(), books.spent(), books.totals(), books.assert_proved()), before, "{pages}");
+        // There is room again: the same group goes in, once.
+        books.journal.commit(&group).unwrap();
+        assert_eq!(books.account().balance, before.0.balance.checked_sub(units("0.0003")).unwrap());
+        books.journal.commit(&group).unwrap();
+        assert_eq!(books.account().held, before.0.held.checked_add(units("1")).unwrap());
+    }
+    assert!(stopped > 10, "a group needs more pages than {stopped}");
+    books.assert_proved();
+}
+
 #[test]
 fn a_balance_that_cannot_be_counted_is_refused() {
     let mut books = Books::new();
