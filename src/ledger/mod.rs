@@ -191,6 +191,11 @@ impl Ledger {
         self.holds.writer().hand_over(next);
     }
 
+    /// Drops the next journal if what was queued before it is still not written: the storage may be stuck.
+    pub fn withdraw(&self) {
+        self.holds.writer().withdraw();
+    }
+
     /// Nobody took the books: they are kept here again.
     pub fn take_back(&self) {
         self.holds.writer().take_back();

@@ -180,6 +180,12 @@ impl Writer {
         self.shared.work.notify_one();
     }
 
+    /// Drops a next journal that was not opened yet. One that is being opened stays.
+    pub(super) fn withdraw(&self) {
+        let next = self.shared.queue.lock().next_journal.take();
+        drop(next);
+    }
+
     /// Takes new holds again.
     pub(super) fn take_back(&self) {
         self.shared.queue.lock().holds_refused = false;

@@ -261,10 +261,18 @@ impl Server {
         self.door.hold_back();
         self.let_requests_come_in().await;
         self.pipeline.start_draining();
-        let (told, given) = oneshot::channel();
+        let (told, mut given) = oneshot::channel();
         let storage = self.storage.clone();
         self.pipeline.ledger.hand_over(Box::new(move || Box::new(Relay::begin(successor, storage, told))));
-        let given = given.await.unwrap_or_else(|_| bail!("the ledger is closed"));
+        let given = match tokio::time::timeout(RELEASE_MAX, &mut given).await {
+            Ok(given) => given,
+            Err(_) => {
+                // Heard of when it is dropped, unless the books are out of the house and the answer is under way.
+                self.pipeline.ledger.withdraw();
+                given.await
+            }
+        };
+        let given = given.unwrap_or_else(|_| bail!("the books could not be closed in time"));
         if given.is_err() {
             self.pipeline.ledger.take_back();
             self.pipeline.stop_draining();
@@ -630,6 +638,8 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_millis(250);
 /// How long an upgrade lets requests come in that were accepted; new connections wait meanwhile.
 const COME_IN_MAX: Duration = Duration::from_millis(300);
+/// How long new connections wait for a storage that is slow to write what is queued.
+const RELEASE_MAX: Duration = Duration::from_secs(5);
 const COME_IN_POLL: Duration = Duration::from_millis(5);
 /// Beyond it, lines are left out rather than requests held up. The queue's memory is taken at the start.
 const LOG_LINES_MAX: usize = 16_384;

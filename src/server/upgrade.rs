@@ -227,17 +227,30 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// The books are released: gives them to the successor and tells whether it serves.
+    /// The books are released: gives them to the successor and tells whether it serves. If not, they are taken back.
     pub(super) fn begin(
         mut successor: Successor,
         storage: Arc<dyn Storage>,
         told: oneshot::Sender<Result<()>>,
     ) -> Relay {
         let given = successor.give_books();
-        let successor = given.is_ok().then_some(successor);
+        let mut relay = Relay { storage, successor: given.is_ok().then_some(successor), own: None };
+        if given.is_err() {
+            relay.take_back();
+        }
         // Nobody listens only if the process ends at this moment.
         let _ = told.send(given);
-        Relay { storage, successor, own: None }
+        relay
+    }
+
+    /// Has the lock again before anybody else comes. The successor may need a moment to die; after it each commit tries.
+    fn take_back(&mut self) {
+        for _ in 0..TAKE_BACK_TRIES {
+            if self.own().is_ok() {
+                return;
+            }
+            std::thread::sleep(TAKE_BACK_EVERY);
+        }
     }
 
     fn pass_on(&mut self, group: &[Change]) -> bool {
@@ -350,6 +363,8 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// New connections wait this long at most, if the successor opens the books and hangs.
 const OPENING_MAX: Duration = Duration::from_secs(20);
+const TAKE_BACK_TRIES: usize = 100;
+const TAKE_BACK_EVERY: Duration = Duration::from_millis(20);
 /// Far below the kernel's 253 (`SCM_MAX_FD`).
 const SOCKETS_MAX: usize = 64;
 

@@ -182,6 +182,33 @@ async fn under_load_nothing_is_refused_cut_or_lost() {
 }
 
 #[tokio::test]
+async fn a_stream_that_outgrows_its_hold_after_the_upgrade_goes_on() {
+    let go = Signal::new();
+    let words = "many words ".repeat(400);
+    let mut stream = Reply::stream_head().then_chunk(delta_event("hello")).wait(&go);
+    for _ in 0..5 {
+        stream = stream.then_chunk(delta_event(&words)).delay(Duration::from_millis(20));
+    }
+    let stream = stream.then_chunk(finish_event() + &usage_event(&usage(10, 5_000)) + DONE_EVENT).end();
+    let upstream = Upstream::always(stream);
+    let mut gateway = Gateway::start(&Config::chain(&[&upstream]).chat_model("output_hold: 20"));
+    let mut connection = gateway.connect().await;
+    let unbounded = STREAMED.replace("\"max_tokens\":50,", "");
+    connection.send(post("/v1/chat/completions", &gateway.key.secret, unbounded)).await;
+    let head = connection.head().await;
+    assert!(connection.piece().await.unwrap().is_some());
+    let former = gateway.hand_over();
+    go.set();
+    let answer = connection.rest(head).await;
+    assert!(answer.text().ends_with(DONE_EVENT), "{}", answer.text());
+    let record = gateway.record(&answer.head).await;
+    // 10 x 150 and 5 000 x 600 nano: far above the 20 tokens that were held at first, and not cut to ten times that.
+    assert_eq!([&record["outcome"], &record["charge"]], ["ok", "0.0030015"]);
+    assert_eq!(former.end(), Some(0));
+    assert_books(&gateway, 3_001_500, 1);
+}
+
+#[tokio::test]
 async fn without_a_successor_nothing_changes() {
     let upstream = Upstream::hello();
     let mut gateway = Gateway::start(&Config::chain(&[&upstream]));

@@ -205,6 +205,26 @@ fn after_a_hand_over_ends_go_to_the_next_journal_and_new_holds_nowhere() {
 }
 
 #[test]
+fn a_hand_over_that_a_stuck_storage_holds_up_can_be_withdrawn() {
+    let scene = scene(100, None);
+    scene.storage.hang(true);
+    let hold = scene.hold(10);
+    let (asked, next) = mpsc::channel::<()>();
+    scene.ledger.hand_over(Box::new(move || {
+        drop(asked);
+        unreachable!("it was withdrawn")
+    }));
+    wait(|| scene.ledger.stats().queue_entries == 1);
+    scene.ledger.withdraw();
+    assert!(next.recv().is_err(), "the next journal is gone");
+    scene.ledger.take_back();
+    scene.storage.hang(false);
+    hold.settle(record(1));
+    scene.hold(1).settle(record(1));
+    scene.close();
+}
+
+#[test]
 fn the_journal_is_released_before_the_next_one_is_opened() {
     let storage = Storage::default();
     let (journal, released) = storage.watched_journal();
