@@ -415,23 +415,24 @@ async fn killed_at_any_moment_of_an_upgrade_the_books_stay_right() {
         gateway.prepare_successor();
         gateway.signal(SIGQUIT);
         tokio::time::sleep(Duration::from_millis(random.below(500))).await;
-        let kills_old = round % 2 == 0;
-        if kills_old {
-            gateway.kill()
-        } else {
-            gateway.kill_successor()
+        match round % 2 {
+            0 => gateway.kill(),
+            _ => gateway.kill_successor(),
         }
         tokio::time::sleep(Duration::from_millis(random.below(200))).await;
         gateway.audit();
         gateway.kill_all();
         drop(streams);
         gateway.launch();
-        assert_eq!(gateway.record(&asked.head).await["outcome"], "ok");
+        // Its end is written behind the answer; the process may not have lived to see that.
+        let outcome = gateway.record(&asked.head).await["outcome"].clone();
+        assert!(outcome == "ok" || outcome == "interrupted", "{outcome}");
         let summary = gateway.audit();
         assert_eq!(summary["holds"], 0, "{summary:#}");
     }
-    assert_eq!(outcomes(&gateway, "interrupted").len() + outcomes(&gateway, "client_gone").len(), 24);
-    assert_eq!(outcomes(&gateway, "ok").len(), 8);
+    // One record each, and none twice.
+    let recorded = ["ok", "interrupted", "client_gone"].map(|outcome| outcomes(&gateway, outcome).len());
+    assert_eq!(recorded.iter().sum::<usize>(), 8 * 4, "{recorded:?}");
 }
 
 #[tokio::test]
