@@ -6,7 +6,7 @@
 //! | floor | room | what it is for |
 //! |---:|---|---|
 //! | 7 | [`cli`] | the command line, one file per noun |
-//! | 6 | [`server`] | composition root: builds everything, reload, shutdown |
+//! | 6 | [`server`] | composition root: builds everything, reload, upgrade, shutdown |
 //! | 5 | [`edge`] | Pingora, and nothing but: sockets become requests |
 //! | 4 | [`pipeline`] | one request's path: read its stages in order and you know the product |
 //! | 3 | [`ledger`] | money's only door: holds, settlement, group commit |

@@ -64,7 +64,7 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway
-    Serve,
+    Serve(serve::Args),
     /// Validate the configuration: every fault, where it is and what to write instead
     Check,
     /// Accounts: who pays
@@ -99,7 +99,7 @@ impl Cli {
         let Options { config, json, verbose, quiet } = self.options;
         let invocation = Invocation { config_path: config, output: Output::new(json, Verbosity::new(verbose, quiet)) };
         match self.command {
-            Command::Serve => serve::run(&invocation),
+            Command::Serve(args) => serve::run(&invocation, &args),
             Command::Check => check::run(&invocation),
             Command::Account(command) => account::run(&invocation, command),
             Command::Key(command) => key::run(&invocation, command),
@@ -142,6 +142,7 @@ mod tests {
     fn what_is_typed_is_understood() {
         for line in [
             "serve",
+            "serve --upgrade",
             "serve -c x.yaml",
             "-c x.yaml check --json",
             "account create alice --credit 10 --group default",

@@ -6,7 +6,14 @@
 use super::invocation::{Exit, Invocation};
 use crate::server;
 
-pub(super) fn run(invocation: &Invocation) -> anyhow::Result<Exit> {
-    server::run(invocation.config_path.clone(), invocation.load()?)?;
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Take over from the process that serves now: wait until it gets SIGQUIT, then inherit its sockets and its books
+    #[arg(long)]
+    upgrade: bool,
+}
+
+pub(super) fn run(invocation: &Invocation, args: &Args) -> anyhow::Result<Exit> {
+    server::run(invocation.config_path.clone(), invocation.load()?, args.upgrade)?;
     Ok(Exit::Done)
 }

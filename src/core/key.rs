@@ -17,7 +17,7 @@ use super::money::Nano;
 use super::secret::Secret;
 
 /// The database's own number for a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KeyId(pub i64);
 
 /// SHA-256 of a key's whole text: what is stored and looked up.

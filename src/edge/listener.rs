@@ -35,10 +35,21 @@ pub type TlsConfig = Arc<ArcSwap<ServerConfig>>;
 pub struct Door {
     app: Arc<HttpProxy<Edge>>,
     header_timeout: Duration,
-    shutdown: watch::Sender<bool>,
+    gate: watch::Sender<Gate>,
+    /// Pingora's: once true, every answer is its connection's last.
+    closing: watch::Sender<bool>,
     /// Each connection holds a sender; when all are gone, so are the connections.
     alive: mpsc::Sender<()>,
     all_gone: tokio::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+/// Whether connections are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Open,
+    /// They wait in the kernel's queue.
+    Held,
+    Shut,
 }
 
 impl Door {
@@ -65,7 +76,8 @@ impl Door {
         Arc::new(Door {
             app: Arc::new(app),
             header_timeout,
-            shutdown: watch::channel(false).0,
+            gate: watch::channel(Gate::Open).0,
+            closing: watch::channel(false).0,
             alive,
             all_gone: tokio::sync::Mutex::new(all_gone),
         })
@@ -73,11 +85,16 @@ impl Door {
 
     /// Accepts until the shutdown begins. Runs for ever otherwise: an error of one connection is not the listener's.
     pub async fn accept(self: Arc<Self>, listener: TcpListener, tls: Option<TlsConfig>) {
-        let mut shutdown = self.shutdown.subscribe();
+        let mut gate = self.gate.subscribe();
         loop {
+            let now = *gate.borrow_and_update();
+            if now == Gate::Shut {
+                return;
+            }
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = shutdown.wait_for(|down| *down) => return,
+                biased;
+                _ = gate.changed() => continue,
+                accepted = listener.accept(), if now == Gate::Open => accepted,
             };
             match accepted {
                 Ok((stream, address)) => {
@@ -99,14 +116,47 @@ impl Door {
         }
     }
 
+    /// Leaves new connections in the kernel's queue, for whoever accepts next; those that are here end with their next
+    /// answer.
+    pub fn hold_back(&self) {
+        self.gate.send_replace(Gate::Held);
+        self.closing.send_replace(true);
+    }
+
+    /// Takes [`Door::hold_back`] back.
+    pub fn open_again(&self) {
+        self.gate.send_replace(Gate::Open);
+        self.closing.send_replace(false);
+    }
+
+    /// As [`Door::drain`], but connections are idle for a while before they are closed: who keeps one in use hears from
+    /// an answer that it ends, and no request meets a connection that is just being closed.
+    pub async fn drain_politely(&self, patience: Duration) -> bool {
+        self.gate.send_replace(Gate::Shut);
+        self.closing.send_replace(true);
+        let polite = IDLE_PATIENCE.min(patience);
+        self.gone(polite).await || self.drain(patience.saturating_sub(polite)).await
+    }
+
     /// Lets running requests finish, for so long at most; idle connections close at once. True if all have ended.
     pub async fn drain(&self, patience: Duration) -> bool {
-        self.shutdown.send_replace(true);
+        self.gate.send_replace(Gate::Shut);
+        self.closing.send_replace(true);
         self.app.http_cleanup().await;
+        self.gone(patience).await
+    }
+
+    /// How many there are.
+    pub fn connections(&self) -> usize {
+        self.alive.strong_count().saturating_sub(1)
+    }
+
+    /// Waits until there are no connections; true if that was in time.
+    async fn gone(&self, patience: Duration) -> bool {
         let mut all_gone = self.all_gone.lock().await;
         // Our own sender stays, so count down to it: the channel's strong senders are the connections and us.
         let gone = async {
-            while self.alive.strong_count() > 1 {
+            while self.connections() > 0 {
                 let _ = tokio::time::timeout(DRAIN_POLL, all_gone.recv()).await;
             }
         };
@@ -140,7 +190,7 @@ impl Door {
     }
 
     async fn run(&self, stream: pingora_core::protocols::Stream, connection: Arc<Connection>) -> io::Result<()> {
-        let shutdown = self.shutdown.subscribe();
+        let shutdown = self.closing.subscribe();
         CONNECTION.scope(connection, self.app.process_new(stream, &shutdown)).await;
         Ok(())
     }
@@ -160,4 +210,6 @@ const H2_IDLE: Duration = Duration::from_secs(60);
 const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const H2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
+/// A connection in use brings its next request sooner.
+const IDLE_PATIENCE: Duration = Duration::from_secs(5);
 const DRAIN_POLL: Duration = Duration::from_millis(20);

@@ -38,7 +38,8 @@ struct Follower {
 }
 
 impl Books {
-    /// Everything that the storage knows. Nothing is held: recovery has ended all holds before.
+    /// Everything that the storage knows. Nothing is held: recovery has ended all holds before, or they are carried over
+    /// one by one.
     pub(super) fn load(library: Box<dyn Library>) -> Result<Books, StoreError> {
         let follower = Mutex::new(Follower { library, cursor: Cursor::default() });
         let books = Books { directory: RwLock::default(), follower };
@@ -145,6 +146,13 @@ struct AccountFunds {
     held: Nano,
 }
 
+impl AccountFunds {
+    fn book(&mut self, hold: Nano, charge: Nano) {
+        self.held = self.held.saturating_sub(hold);
+        self.balance = self.balance.saturating_sub(charge);
+    }
+}
+
 /// An account's money: `available` is what a new hold can take, `balance` minus `held`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
@@ -180,6 +188,11 @@ impl Account {
     pub fn balance(&self) -> Balance {
         let AccountFunds { balance, held } = *self.funds.lock();
         Balance { balance, held, available: balance.saturating_sub(held) }
+    }
+
+    /// [`Key::book`] for a key that is deleted meanwhile: the account pays all the same.
+    pub(super) fn book(&self, hold: Nano, charge: Nano) {
+        self.funds.lock().book(hold, charge);
     }
 
     /// An entry that is not ours: a credit, an adjustment, a refund.
@@ -280,8 +293,7 @@ impl Key {
     pub(super) fn book(&self, hold: Nano, charge: Nano) {
         let mut account = self.account.funds.lock();
         let mut key = self.funds.lock();
-        account.held = account.held.saturating_sub(hold);
-        account.balance = account.balance.saturating_sub(charge);
+        account.book(hold, charge);
         key.held = key.held.saturating_sub(hold);
         key.spent = key.spent.saturating_add(charge);
     }

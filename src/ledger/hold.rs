@@ -79,6 +79,15 @@ impl Holds {
         &self.writer
     }
 
+    /// Counts a hold that another process runs.
+    pub(super) fn carried_over(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn carried_to_its_end(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(super) fn tally(&self) -> Tally {
         Tally {
             open: self.open.load(Ordering::Relaxed),

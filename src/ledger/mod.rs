@@ -2,6 +2,7 @@
 //!
 //! - [`books`]: accounts and keys in memory; the one atomic decision over both; following what people change by hand.
 //! - [`hold`]: money set aside for a running request, and its one settlement.
+//! - [`carried`]: holds that a replaced process still runs, in the books of its successor.
 //! - [`writer`]: the thread that makes it durable, many changes to a commit.
 //!
 //! Memory decides, the journal remembers: admission compares numbers under an account's lock and queues a row, and the
@@ -14,6 +15,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod books;
+mod carried;
 mod hold;
 mod writer;
 
@@ -24,8 +26,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use books::{Account, Balance, Key};
+pub use carried::Carried;
 pub use hold::{Hold, InsufficientFunds, NewHold, ReserveError};
-pub use writer::{LedgerUnavailable, OnCommit, Options};
+pub use writer::{LedgerUnavailable, NextJournal, OnCommit, Options};
 
 use crate::core::account::AccountId;
 use crate::core::key::{KeyHash, KeyId};
@@ -74,10 +77,31 @@ impl Ledger {
     ) -> Result<(Arc<Ledger>, Recovery), StoreError> {
         // Recovery comes first, so that the balances read next contain its charges and nothing is held.
         let recovery = journal.recover(now_ms)?;
+        Ok((Ledger::load(journal, library, options)?, recovery))
+    }
+
+    /// As [`Ledger::open`], but the holds on disk are not settled: the process that made them has released the journal,
+    /// still runs them, and tells how they end.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_beside(
+        journal: Box<dyn Journal>,
+        library: Box<dyn Library>,
+        options: Options,
+    ) -> Result<(Arc<Ledger>, Carried), StoreError> {
+        // Whoever has the journal is the only one who changes holds: these are the same when the balances are read next.
+        let open = library.holds()?;
+        let ledger = Ledger::load(journal, library, options)?;
+        let carried = Carried::new(Arc::clone(&ledger), open);
+        Ok((ledger, carried))
+    }
+
+    fn load(journal: Box<dyn Journal>, library: Box<dyn Library>, options: Options) -> Result<Arc<Ledger>, StoreError> {
         let books = Books::load(library)?;
         let close_wait = options.close_wait;
         let holds = Arc::new(Holds::new(Writer::start(journal, options)?));
-        Ok((Arc::new(Ledger { books, holds, close_wait }), recovery))
+        Ok(Arc::new(Ledger { books, holds, close_wait }))
     }
 
     /// The key with this hash, whatever its status; `None` for a deleted one. Neither allocates nor waits for I/O.
@@ -159,6 +183,22 @@ impl Ledger {
             charges_anomalous: tally.anomalous,
             notes_dropped: writer.notes_dropped(),
         }
+    }
+
+    /// Writes what is queued, lets go of the journal, and writes what still ends here through the next one: another
+    /// process keeps the books now. New holds are refused from here on. Returns at once.
+    pub fn hand_over(&self, next: NextJournal) {
+        self.holds.writer().hand_over(next);
+    }
+
+    /// Drops the next journal if what was queued before it is still not written: the storage may be stuck.
+    pub fn withdraw(&self) {
+        self.holds.writer().withdraw();
+    }
+
+    /// Nobody took the books: they are kept here again.
+    pub fn take_back(&self) {
+        self.holds.writer().take_back();
     }
 
     /// Refuses new holds, writes what is queued and lets go of the journal. Blocks for [`Options::close_wait`] at most.

@@ -1,5 +1,6 @@
 //! The ledger against storage in memory: decisions, endings, durability, and the Desk's news.
 
+mod carried;
 mod properties;
 mod storage;
 

@@ -55,6 +55,9 @@ impl Default for Options {
     }
 }
 
+/// Opens the journal that comes after the present one. Runs on the writer's thread, when the present one is released.
+pub type NextJournal = Box<dyn FnOnce() -> Box<dyn Journal> + Send>;
+
 /// The storage cannot write for now, its queue is too long, or the ledger is closing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ledger cannot be written for the moment")]
@@ -87,6 +90,10 @@ struct Shared {
 struct Queue {
     changes: Vec<Change>,
     prune_before_ms: Option<i64>,
+    /// Takes the journal's place when all that is queued is written.
+    next_journal: Option<NextJournal>,
+    /// Another process decides over new holds; what runs here may still end.
+    holds_refused: bool,
     /// The writer sleeps until it is told.
     parked: bool,
     /// Somebody waits for what is queued.
@@ -130,10 +137,12 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Puts a change at the end of the sequence and returns its position; `None` once the ledger is closed.
+    /// Puts a change at the end of the sequence and returns its position; `None` once the ledger is closed, and for a
+    /// new hold once it is handed over.
     pub(super) fn enqueue(&self, change: Change) -> Option<u64> {
         let mut queue = self.shared.queue.lock();
-        if matches!(queue.state, State::Closed | State::Ended) {
+        let refused = queue.holds_refused && matches!(change, Change::Hold(_));
+        if refused || matches!(queue.state, State::Closed | State::Ended) {
             return None;
         }
         queue.changes.push(change);
@@ -159,6 +168,27 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         queue.prune_before_ms = Some(before_ms);
         self.shared.work.notify_one();
+    }
+
+    /// Writes what is queued, releases the journal and goes on with the next one. No hold is taken from here on, so that
+    /// the next journal never sees one.
+    pub(super) fn hand_over(&self, next: NextJournal) {
+        let mut queue = self.shared.queue.lock();
+        queue.holds_refused = true;
+        queue.next_journal = Some(next);
+        queue.urgent = true;
+        self.shared.work.notify_one();
+    }
+
+    /// Drops a next journal that was not opened yet. One that is being opened stays.
+    pub(super) fn withdraw(&self) {
+        let next = self.shared.queue.lock().next_journal.take();
+        drop(next);
+    }
+
+    /// Takes new holds again.
+    pub(super) fn take_back(&self) {
+        self.shared.queue.lock().holds_refused = false;
     }
 
     pub(super) fn is_committed(&self, position: u64) -> bool {
@@ -226,6 +256,23 @@ impl Writer {
         self.shared.notes_dropped.load(Ordering::Relaxed)
     }
 
+    /// Blocks until a position is durable, however long that takes; false if the thread ends before.
+    ///
+    /// For one thread that serves nobody: it looks again and again, so that no commit has to tell it.
+    pub(super) fn wait_committed(&self, position: u64) -> bool {
+        self.hurry();
+        loop {
+            let ended = self.shared.queue.lock().state == State::Ended;
+            if self.is_committed(position) {
+                return true;
+            }
+            if ended {
+                return false;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
     /// Ends the thread when everything is written, or after `wait` with whatever is not.
     pub(super) fn close(&self, wait: Duration) -> Result<(), StoreError> {
         self.begin_close();
@@ -259,6 +306,7 @@ impl Drop for Writer {
 
 enum Work {
     Commit,
+    HandOver(NextJournal),
     Prune(i64),
     End,
 }
@@ -276,6 +324,11 @@ impl Shared {
                     }
                     group.clear();
                     thread::sleep(self.options.collect.saturating_sub(begun.elapsed()));
+                }
+                Work::HandOver(next) => {
+                    // Released first: the next one begins with somebody else opening it.
+                    drop(journal);
+                    journal = next();
                 }
                 Work::Prune(before_ms) => self.prune_some(journal.as_mut(), before_ms),
                 Work::End => break,
@@ -302,6 +355,9 @@ impl Shared {
                     return Work::Commit;
                 }
                 continue;
+            }
+            if let Some(next) = queue.next_journal.take() {
+                return Work::HandOver(next);
             }
             match (queue.state, queue.prune_before_ms) {
                 (State::Open, Some(before_ms)) => return Work::Prune(before_ms),
@@ -387,5 +443,7 @@ impl Drop for AbortOnPanic {
 
 /// A transaction of this size takes some tens of milliseconds.
 const GROUP_MAX: usize = 4_096;
+/// Less than the least distance of two commits.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 const BACK_OFF_MIN: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);

@@ -131,6 +131,11 @@ impl Pipeline {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// It stays after all.
+    pub fn stop_draining(&self) {
+        self.draining.store(false, Ordering::Relaxed);
+    }
+
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

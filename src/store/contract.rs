@@ -21,7 +21,7 @@ use crate::core::key::{KeyHash, KeyId, KeyRecord, KeyStatus, Limits};
 use crate::core::money::Nano;
 
 /// The request's id, ours: a UUID version 7, so ids sort by time. The client sees it as `x-request-id`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(pub Uuid);
 
 impl RequestId {
@@ -102,7 +102,7 @@ pub struct HoldRow {
 }
 
 /// What a running request would cost if the process died now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointRow {
     pub request: RequestId,
     /// The hold's present size: a stream may have extended it.
@@ -114,7 +114,7 @@ pub struct CheckpointRow {
 }
 
 /// A request's end: all that is kept of it. Tokens and money are final.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRow {
     pub request: RequestId,
     pub account: AccountId,
@@ -143,9 +143,14 @@ pub struct RequestRow {
 }
 
 /// One step of the journal. Order matters and is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// All but new holds can be written as text: a process that has been replaced lets its successor write the ends of what
+/// it still runs, and takes on nothing new.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Inserts the hold. A second one of the same request is ignored.
+    #[serde(skip)]
     Hold(Box<HoldRow>),
     /// Updates the hold; nothing happens if it is already settled.
     Checkpoint(Box<CheckpointRow>),
@@ -197,6 +202,15 @@ pub trait Journal: Send {
 pub struct Recovery {
     pub holds: u64,
     pub charged: Nano,
+}
+
+/// A hold on disk whose request runs in another process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenHold {
+    /// As of its last checkpoint.
+    pub amount: Nano,
+    /// The record of its request if that broke off now: recovery would write the same.
+    pub interrupted: RequestRow,
 }
 
 /// An account as stored.
@@ -453,6 +467,8 @@ pub trait Library: Send {
     /// # Errors
     /// [`StoreError`] if the storage does not answer, here and below.
     fn news(&self, since: Cursor) -> Result<News, StoreError>;
+    /// Every hold that is open on disk, in no order.
+    fn holds(&self) -> Result<Vec<OpenHold>, StoreError>;
     /// By name or public id.
     fn account(&self, name_or_id: &str) -> Result<Option<AccountRow>, StoreError>;
     fn accounts(&self) -> Result<Vec<AccountRow>, StoreError>;

@@ -36,6 +36,8 @@ mod secrets;
 mod storage;
 // Streamed answers.
 mod streams;
+// One process takes the place of another.
+mod upgrade;
 // Upstreams in trouble: what strangers send.
 mod upstreams;
 // The straight way: key, request, answer, charge.

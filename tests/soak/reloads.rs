@@ -175,7 +175,7 @@ fn answer(request: &upstream::Request, _: usize) -> Reply {
     events.into_iter().fold(Reply::stream_head(), |reply, event| reply.delay(pause).then_chunk(event)).end()
 }
 
-/// The storage's cache, 16 MiB, fills up meanwhile; a configuration that is kept costs more than that, a thousand times.
+/// The storage's cache, 16 MiB, fills up meanwhile. The configurations themselves leave nothing.
 const GROWTH_MAX: u64 = 20 * MIB;
 const RELOADED: &str = "tollgate_config_reloads_total{result=\"ok\"}";
 const REJECTED: &str = "tollgate_config_reloads_total{result=\"rejected\"}";

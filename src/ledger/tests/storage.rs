@@ -239,6 +239,11 @@ impl Library for Storage {
         })
     }
 
+    fn holds(&self) -> Result<Vec<OpenHold>, StoreError> {
+        let state = self.state();
+        Ok(state.holds.values().map(|(row, checkpoint)| open_hold(row, checkpoint.as_ref())).collect())
+    }
+
     fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -288,6 +293,32 @@ impl Library for Storage {
     fn backup(&self, _to: &Path, _progress: &mut dyn FnMut(u64, u64)) -> Result<(), StoreError> {
         no_reports()
     }
+}
+
+fn open_hold(row: &HoldRow, checkpoint: Option<&CheckpointRow>) -> OpenHold {
+    let interrupted = RequestRow {
+        request: row.request,
+        account: row.account,
+        key: row.key,
+        endpoint: row.endpoint.into(),
+        model: row.model.clone(),
+        upstream: checkpoint.map(|checkpoint| checkpoint.upstream.clone()).unwrap_or_default(),
+        status: 500,
+        outcome: Outcome::Interrupted,
+        estimated: true,
+        anomalous: false,
+        streamed: row.streamed,
+        input_tokens: checkpoint.map_or(0, |checkpoint| checkpoint.input_tokens),
+        cached_input_tokens: 0,
+        output_tokens: checkpoint.map_or(0, |checkpoint| checkpoint.output_tokens),
+        reasoning_tokens: 0,
+        charge: checkpoint.map_or(Nano::ZERO, |checkpoint| checkpoint.charge),
+        price_version: row.price_version.clone(),
+        started_at_ms: row.started_at_ms,
+        ttft_ms: None,
+        duration_ms: 0,
+    };
+    OpenHold { amount: checkpoint.map_or(row.amount, |checkpoint| checkpoint.hold), interrupted }
 }
 
 fn no_reports<T>() -> Result<T, StoreError> {

@@ -9,16 +9,13 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Transaction, params};
 
 use super::connection::{Place, Writer};
 use super::posting::{Posting, Words};
-use super::rows::{Stored, all, execute, first};
+use super::rows::{self, all, execute, first};
 use super::schema;
-use crate::core::account::AccountId;
-use crate::core::key::KeyId;
-use crate::core::money::Nano;
-use crate::store::contract::{Change, Journal, Outcome, Recovery, RequestRow, StoreError};
+use crate::store::contract::{Change, Journal, Recovery, StoreError};
 
 /// See [`Journal`].
 pub struct SqliteJournal {
@@ -68,7 +65,8 @@ impl Journal for SqliteJournal {
         let mut recovery = Recovery::default();
         // In pieces, each of which ends its holds for good: being killed here costs nothing but another start.
         loop {
-            let orphans = self.writer.write(|transaction| all(transaction, ORPHANS, [ORPHANS_MAX], orphan))?;
+            let orphans =
+                self.writer.write(|transaction| all(transaction, ORPHANS, [ORPHANS_MAX], rows::interrupted))?;
             if orphans.is_empty() {
                 return Ok(recovery);
             }
@@ -83,32 +81,6 @@ impl Journal for SqliteJournal {
     fn prune(&mut self, before_ms: i64) -> Result<u64, StoreError> {
         self.writer.write(|transaction| prune(transaction, before_ms))
     }
-}
-
-/// The end of a request that its process did not live to see.
-fn orphan(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
-    Ok(RequestRow {
-        request: row.get::<_, Stored<_>>("request")?.0,
-        account: AccountId(row.get("account")?),
-        key: KeyId(row.get("key")?),
-        endpoint: row.get("endpoint")?,
-        model: row.get("model")?,
-        upstream: row.get("upstream")?,
-        status: 500,
-        outcome: Outcome::Interrupted,
-        estimated: true,
-        anomalous: false,
-        streamed: row.get("streamed")?,
-        input_tokens: row.get::<_, Stored<_>>("input_tokens")?.0,
-        cached_input_tokens: 0,
-        output_tokens: row.get::<_, Stored<_>>("output_tokens")?.0,
-        reasoning_tokens: 0,
-        charge: Nano(row.get("charge")?),
-        price_version: row.get("price_version")?,
-        started_at_ms: row.get("started_at_ms")?,
-        ttft_ms: None,
-        duration_ms: 0,
-    })
 }
 
 /// Removes the oldest records, by the time inside their ids: the table is in that order, so this finds them at once.

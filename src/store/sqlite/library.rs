@@ -13,8 +13,8 @@ use super::rows::{self, ACCOUNTS, ADMIN_TOKENS, ENTRIES, KEYS, REQUESTS, Stored,
 use crate::core::account::AccountId;
 use crate::core::money::Nano;
 use crate::store::contract::{
-    AccountRow, AdminTokenRow, AuditReport, Cursor, KeyRow, LedgerEntry, Library, News, RequestFilter, RequestId,
-    RequestView, StoreError, UsageBy, UsageFilter, UsageRow,
+    AccountRow, AdminTokenRow, AuditReport, Cursor, KeyRow, LedgerEntry, Library, News, OpenHold, RequestFilter,
+    RequestId, RequestView, StoreError, UsageBy, UsageFilter, UsageRow,
 };
 
 /// See [`Library`].
@@ -50,6 +50,12 @@ impl Library for SqliteLibrary {
         let entries = format!("{ENTRIES} WHERE kind <> 'charge' AND seq > ?1 ORDER BY seq");
         let entries = all(&snapshot, &entries, [since.seq], rows::entry)?;
         Ok(News { accounts, keys, entries, cursor })
+    }
+
+    fn holds(&self) -> Result<Vec<OpenHold>, StoreError> {
+        all(&self.connection, "SELECT * FROM hold", [], |row| {
+            Ok(OpenHold { amount: Nano(row.get("amount")?), interrupted: rows::interrupted(row)? })
+        })
     }
 
     fn account(&self, name_or_id: &str) -> Result<Option<AccountRow>, StoreError> {

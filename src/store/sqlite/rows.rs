@@ -48,6 +48,32 @@ pub(super) fn execute(connection: &Connection, sql: &str, parameters: impl Param
     connection.prepare_cached(sql).map_err(fault)?.execute(parameters).map_err(fault)
 }
 
+/// A row of `hold` as the end of a request that its process does not live to see.
+pub(super) fn interrupted(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
+    Ok(RequestRow {
+        request: row.get::<_, Stored<_>>("request")?.0,
+        account: AccountId(row.get("account")?),
+        key: KeyId(row.get("key")?),
+        endpoint: row.get("endpoint")?,
+        model: row.get("model")?,
+        upstream: row.get("upstream")?,
+        status: 500,
+        outcome: Outcome::Interrupted,
+        estimated: true,
+        anomalous: false,
+        streamed: row.get("streamed")?,
+        input_tokens: row.get::<_, Stored<_>>("input_tokens")?.0,
+        cached_input_tokens: 0,
+        output_tokens: row.get::<_, Stored<_>>("output_tokens")?.0,
+        reasoning_tokens: 0,
+        charge: Nano(row.get("charge")?),
+        price_version: row.get("price_version")?,
+        started_at_ms: row.get("started_at_ms")?,
+        ttft_ms: None,
+        duration_ms: 0,
+    })
+}
+
 pub(super) const ACCOUNTS: &str = "
     SELECT a.id, a.public_id, a.name, a.group_name, a.status, a.balance, coalesce(h.held, 0) AS held, a.created_at_ms
     FROM account a LEFT JOIN (SELECT account, sum(amount) AS held FROM hold GROUP BY account) h ON h.account = a.id";

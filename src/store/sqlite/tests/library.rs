@@ -20,6 +20,27 @@ fn the_beginning_is_everything_but_entries() {
 }
 
 #[test]
+fn open_holds_are_told_as_recovery_would_end_them() {
+    let mut books = Books::new();
+    let group = [books.hold(1, "2"), books.hold(2, "3"), books.checkpoint(2, "4", "0.5"), books.hold(3, "1")];
+    books.journal.commit(&group).unwrap();
+    books.journal.commit(&[books.settle(3, "1")]).unwrap();
+    let mut holds = books.library.holds().unwrap();
+    holds.sort_by_key(|hold| hold.interrupted.request);
+    let shown: Vec<_> =
+        holds.iter().map(|hold| (hold.interrupted.request, hold.amount, hold.interrupted.charge)).collect();
+    assert_eq!(shown, [(request_id(1), units("2"), Nano::ZERO), (request_id(2), units("4"), units("0.5"))]);
+
+    books.journal.recover(NOW_MS).unwrap();
+    assert!(books.library.holds().unwrap().is_empty());
+    for hold in holds {
+        let record = books.library.request(hold.interrupted.request).unwrap().unwrap().row;
+        assert_eq!(record, hold.interrupted);
+    }
+    books.assert_proved();
+}
+
+#[test]
 fn an_empty_storage_has_a_beginning_too() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = Sqlite::open(&folder.path().join("t.db"), Durability::Full).unwrap();

@@ -1,38 +1,51 @@
-//! Composition root: configuration, storage, ledger, limits, pipeline; then edge and metrics; reload; shutdown.
+//! Composition root: configuration, storage, ledger, limits, pipeline; then edge and metrics; reload; upgrade; shutdown.
 //!
 //! Builds everything and hands it down; nobody else reaches for anything. The order of the start is the order of trust:
 //! nothing listens before the books are recovered and balanced, and nothing is bound before it can be served.
+//!
+//! - [`sockets`]: what is listened on, bound or inherited.
+//! - [`upgrade`]: how one process takes the place of another.
+
+mod sockets;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::rustls;
 
-use crate::config::{self, Config, Edge, EdgeTls, Loaded, LogFormat, StorageUrl};
+use crate::config::{self, Config, EdgeTls, Loaded, LogFormat, StorageUrl};
 use crate::core::catalog::{Catalog, UpstreamKind};
 use crate::core::key;
 use crate::edge::listener::{Door, TlsConfig};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Carried, Ledger};
 use crate::limits::LocalLimiter;
 use crate::metrics::Metrics;
 use crate::pipeline::{Pipeline, Settings, Snapshot};
 use crate::store;
-use crate::store::contract::Storage;
+use crate::store::contract::{Recovery, Storage};
 use crate::upstream::health::BreakerState;
 use crate::upstream::{self, DemoPlace, Fleet};
 
-/// Serves until told to stop. Returns when everything that was running has ended and is settled.
+use sockets::{Purpose, Socket};
+use upgrade::{Predecessor, Relay, Rendezvous, Successor};
+
+/// Serves until told to stop, or replaced. Returns when everything that was running has ended and is settled. To
+/// `upgrade` is to wait for the process that serves now, and to take its place.
 ///
 /// # Errors
-/// Anything that prevents the start: a port that is taken, a storage that cannot be used, another process serving it.
-pub fn run(config_path: PathBuf, loaded: Loaded) -> Result<()> {
+/// Anything that prevents the start: a port that is taken, a storage that cannot be used, another process serving it,
+/// none that could be replaced.
+pub fn run(config_path: PathBuf, loaded: Loaded, upgrade: bool) -> Result<()> {
     let guard = start_logging(&loaded.config);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
@@ -48,7 +61,7 @@ pub fn run(config_path: PathBuf, loaded: Loaded) -> Result<()> {
         .build()
         .context("the threads could not be started")?;
     let result = runtime.block_on(async {
-        let server = Server::start(config_path, loaded, threads).await?;
+        let server = Server::start(config_path, loaded, threads, upgrade).await?;
         server.serve().await
     });
     // What the drain's patience did not wait for ends here; its holds settle as they are dropped.
@@ -68,31 +81,34 @@ struct Server {
     pipeline: Arc<Pipeline>,
     limiter: Arc<LocalLimiter>,
     door: Arc<Door>,
-    edge_listeners: Vec<(TcpListener, Option<TlsConfig>)>,
-    metrics_listener: Option<TcpListener>,
+    storage: Arc<dyn Storage>,
+    sockets: Arc<[Socket]>,
+    metrics_task: Option<AbortHandle>,
     tls: Option<TlsConfig>,
+    /// The process before this one, and what still runs there.
+    predecessor: Option<(Predecessor, Carried)>,
+    /// Whether it still runs.
+    carrying: Arc<AtomicBool>,
     demo: Option<DemoPlace>,
     tasks: JoinSet<()>,
 }
 
 impl Server {
-    async fn start(config_path: PathBuf, loaded: Loaded, threads: usize) -> Result<Server> {
+    async fn start(config_path: PathBuf, loaded: Loaded, threads: usize, upgrade: bool) -> Result<Server> {
         let Loaded { mut config, files, .. } = loaded;
         let catalog = Arc::new(std::mem::take(&mut config.catalog));
         let metrics = Arc::new(Metrics::new().context("the metrics could not be registered")?);
-        let storage = open_storage(&config.storage)?;
-        let ledger = open_ledger(storage.as_ref(), metrics.clone())?;
-
-        // Bound before anything runs: a port that is taken is an error now, not later.
         let tls = config.edge.tls.as_ref().map(tls_config).transpose()?;
         let tls = tls.map(|config| Arc::new(ArcSwap::from(config)));
-        let edge_listeners = bind_edge(&config.edge, tls.as_ref()).await?;
-        let metrics_listener = bind(config.metrics.listen, "metrics").await?;
-
         let mut tasks = JoinSet::new();
         let demo = start_demo(&catalog, &mut tasks).await?;
-        let limiter = Arc::new(LocalLimiter::new(Instant::now()));
         let snapshot = build_snapshot(catalog, None, demo.as_ref()).await?;
+        let Foundation { storage, ledger, sockets, predecessor } = match upgrade {
+            false => lay_foundation(&config, metrics.clone()).await?,
+            true => take_foundation_over(&config, metrics.clone()).await?,
+        };
+
+        let limiter = Arc::new(LocalLimiter::new(Instant::now()));
         let settings = Settings {
             base_paths: config.edge.base_paths.clone(),
             body_bytes_max: config.edge.max_body,
@@ -117,35 +133,42 @@ impl Server {
             pipeline,
             limiter,
             door,
-            edge_listeners,
-            metrics_listener: Some(metrics_listener),
+            storage,
+            sockets,
+            metrics_task: None,
             tls,
+            predecessor,
+            carrying: Arc::default(),
             demo,
             tasks,
         })
     }
 
     async fn serve(mut self) -> Result<Arc<Ledger>> {
-        let mut addresses = Vec::new();
-        for (listener, tls) in self.edge_listeners.drain(..) {
-            let scheme = if tls.is_some() { "https" } else { "http" };
-            addresses.push(format!("{scheme}://{}", listener.local_addr()?));
-            self.tasks.spawn(self.door.clone().accept(listener, tls));
+        // Before anything is accepted: the process before this one may still think better of it.
+        if let Some((predecessor, carried)) = self.predecessor.take() {
+            self.relieve(predecessor, carried)?;
         }
-        let metrics_address = self.metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let (edge, metrics) = self.open_doors()?;
         self.start_background_tasks();
 
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
+        let mut quit = signal(SignalKind::quit())?;
         let mut watch = FileWatch::new(&self.files);
         let mut look = tokio::time::interval(LOOK_AT_FILES_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        tracing::info!(edge = addresses.join(" "), metrics = ?metrics_address, "ready");
-        loop {
+        tracing::info!(edge, ?metrics, "ready");
+        let replaced = loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break false,
+                _ = interrupt.recv() => break false,
+                _ = quit.recv() => {
+                    if self.hand_over().await {
+                        break true;
+                    }
+                }
                 _ = hangup.recv() => watch = self.reload_watched().await,
                 _ = look.tick() => {
                     if watch.changed() {
@@ -153,11 +176,19 @@ impl Server {
                     }
                 }
             }
-        }
-        tracing::info!(patience = ?self.config.edge.drain, "stopping: running requests may finish");
+        };
+        tracing::info!(patience = ?self.config.edge.drain, replaced, "stopping: running requests may finish");
         self.pipeline.start_draining();
+        // While a copy lives, connections would go on to queue up for nobody; or compete with the successor.
+        self.sockets = Arc::default();
+        if let Some(task) = self.metrics_task.take_if(|_| replaced) {
+            task.abort();
+        }
+        let patience = self.config.edge.drain;
+        let drained =
+            async { if replaced { self.door.drain_politely(patience).await } else { self.door.drain(patience).await } };
         tokio::select! {
-            all = self.door.drain(self.config.edge.drain) => {
+            all = drained => {
                 if !all {
                     tracing::warn!("some requests were still running and are cut");
                 }
@@ -167,6 +198,96 @@ impl Server {
         }
         self.tasks.shutdown().await;
         Ok(self.pipeline.ledger.clone())
+    }
+
+    /// Accepts on every socket. Gives the addresses as the log shows them.
+    fn open_doors(&mut self) -> Result<(String, Option<SocketAddr>)> {
+        let (mut edge, mut metrics) = (Vec::new(), None);
+        for socket in self.sockets.iter() {
+            let (listener, address) = (socket.listen()?, socket.address()?);
+            let (scheme, tls) = match socket.place.purpose {
+                Purpose::Edge => ("http", None),
+                Purpose::EdgeTls => ("https", self.tls.clone()),
+                Purpose::Metrics => {
+                    metrics = Some(address);
+                    self.metrics_task = Some(self.tasks.spawn(serve_metrics(listener, self.pipeline.clone())));
+                    continue;
+                }
+            };
+            edge.push(format!("{scheme}://{address}"));
+            self.tasks.spawn(self.door.clone().accept(listener, tls));
+        }
+        Ok((edge.join(" "), metrics))
+    }
+
+    /// Lets the process before this one finish what it runs, on a thread that may wait.
+    fn relieve(&self, mut predecessor: Predecessor, carried: Carried) -> Result<()> {
+        predecessor.await_turn()?;
+        tracing::info!(running = carried.running(), "taking over");
+        let carrying = self.carrying.clone();
+        carrying.store(true, Ordering::Relaxed);
+        let follow = move || {
+            match predecessor.follow(carried, now_ms) {
+                Some(recovery) if recovery.holds > 0 => warn_of(&recovery),
+                Some(_) => tracing::info!("the process before this one has ended"),
+                None => tracing::warn!("ending first: the process before this one writes its own books again"),
+            }
+            carrying.store(false, Ordering::Relaxed);
+        };
+        std::thread::Builder::new().name("predecessor".into()).spawn(follow)?;
+        Ok(())
+    }
+
+    /// True if another process serves now. Otherwise everything is as before.
+    async fn hand_over(&mut self) -> bool {
+        match self.try_hand_over().await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!("not replaced, this process goes on serving: {error:#}");
+                false
+            }
+        }
+    }
+
+    async fn try_hand_over(&mut self) -> Result<()> {
+        if self.carrying.load(Ordering::Relaxed) {
+            bail!("the process before this one still runs requests");
+        }
+        if !self.pipeline.ledger.healthy() {
+            bail!("the storage cannot be written");
+        }
+        let (path, sockets) = (meeting_place(&self.config.storage)?, self.sockets.clone());
+        let successor = tokio::task::spawn_blocking(move || Successor::meet(&path, &sockets)).await??;
+        self.door.hold_back();
+        self.let_requests_come_in().await;
+        self.pipeline.start_draining();
+        let (told, mut given) = oneshot::channel();
+        let storage = self.storage.clone();
+        self.pipeline.ledger.hand_over(Box::new(move || Box::new(Relay::begin(successor, storage, told))));
+        let given = match tokio::time::timeout(RELEASE_MAX, &mut given).await {
+            Ok(given) => given,
+            Err(_) => {
+                // Heard of when it is dropped, unless the books are out of the house and the answer is under way.
+                self.pipeline.ledger.withdraw();
+                given.await
+            }
+        };
+        let given = given.unwrap_or_else(|_| bail!("the books could not be closed in time"));
+        if given.is_err() {
+            self.pipeline.ledger.take_back();
+            self.pipeline.stop_draining();
+            self.door.open_again();
+        }
+        given
+    }
+
+    /// Waits a moment for what was accepted and has no hold yet, so that it is served rather than sent away.
+    async fn let_requests_come_in(&self) {
+        let deadline = Instant::now() + COME_IN_MAX;
+        let held = || usize::try_from(self.pipeline.ledger.stats().holds_open).unwrap_or(usize::MAX);
+        while self.door.connections() > held() && Instant::now() < deadline {
+            tokio::time::sleep(COME_IN_POLL).await;
+        }
     }
 
     fn start_background_tasks(&mut self) {
@@ -196,9 +317,6 @@ impl Server {
             pipeline.ledger.prune(now_ms().saturating_sub(retention_ms));
             std::future::ready(())
         });
-        if let Some(listener) = self.metrics_listener.take() {
-            self.tasks.spawn(serve_metrics(listener, self.pipeline.clone()));
-        }
     }
 
     /// Reloads, and says what to watch from then on. What changes while it is read counts as a change.
@@ -313,32 +431,62 @@ pub fn open_storage(storage: &config::Storage) -> Result<Box<dyn Storage>> {
     }
 }
 
-fn open_ledger(storage: &dyn Storage, metrics: Arc<Metrics>) -> Result<Arc<Ledger>> {
-    let journal = storage.journal().context("the storage cannot be written")?;
-    let library = storage.library().context("the storage cannot be read")?;
-    let options = ledger::Options {
-        on_commit: Box::new(move |took, _| metrics.ledger_commit.observe(took.as_secs_f64())),
-        ..ledger::Options::default()
-    };
-    let (ledger, recovery) = Ledger::open(journal, library, options, now_ms()).context("the books cannot be opened")?;
-    if recovery.holds > 0 {
-        tracing::warn!(
-            holds = recovery.holds, charged = %recovery.charged,
-            "requests that were running when the last process ended were settled by their last checkpoint"
-        );
-    }
-    Ok(ledger)
+/// What a server stands on: its books and its sockets.
+struct Foundation {
+    storage: Arc<dyn Storage>,
+    ledger: Arc<Ledger>,
+    sockets: Arc<[Socket]>,
+    predecessor: Option<(Predecessor, Carried)>,
 }
 
-async fn bind_edge(edge: &Edge, tls: Option<&TlsConfig>) -> Result<Vec<(TcpListener, Option<TlsConfig>)>> {
-    let mut listeners = Vec::new();
-    for address in &edge.listen {
-        listeners.push((bind(*address, "edge").await?, None));
+async fn lay_foundation(config: &Config, metrics: Arc<Metrics>) -> Result<Foundation> {
+    let storage = open_storage(&config.storage)?;
+    let journal = storage.journal().context("the storage cannot be written")?;
+    let library = storage.library().context("the storage cannot be read")?;
+    let opened = Ledger::open(journal, library, ledger_options(metrics), now_ms());
+    let (ledger, recovery) = opened.context("the books cannot be opened")?;
+    if recovery.holds > 0 {
+        warn_of(&recovery);
     }
-    for address in edge.tls.iter().flat_map(|tls| &tls.listen) {
-        listeners.push((bind(*address, "edge, TLS").await?, tls.cloned()));
+    // Bound before anything runs: a port that is taken is an error now, not later.
+    let sockets = sockets::open(config, Vec::new()).await?;
+    Ok(Foundation { storage: storage.into(), ledger, sockets, predecessor: None })
+}
+
+/// The other way round: whatever can fail is done while the running process still serves, and the books come last.
+async fn take_foundation_over(config: &Config, metrics: Arc<Metrics>) -> Result<Foundation> {
+    let rendezvous = Rendezvous::open(meeting_place(&config.storage)?)?;
+    let (mut predecessor, inherited) = rendezvous.wait().await?;
+    let sockets = sockets::open(config, inherited).await?;
+    let predecessor = tokio::task::spawn_blocking(move || predecessor.await_books().map(|()| predecessor)).await??;
+    // Not before: another release may bring the file to its own version.
+    let storage = open_storage(&config.storage)?;
+    let journal = storage.journal().context("the storage cannot be written")?;
+    let library = storage.library().context("the storage cannot be read")?;
+    let opened = Ledger::open_beside(journal, library, ledger_options(metrics));
+    let (ledger, carried) = opened.context("the books cannot be opened")?;
+    Ok(Foundation { storage: storage.into(), ledger, sockets, predecessor: Some((predecessor, carried)) })
+}
+
+fn meeting_place(storage: &config::Storage) -> Result<PathBuf> {
+    match &storage.url {
+        StorageUrl::Sqlite(path) => Ok(upgrade::meeting_place(path)),
+        StorageUrl::Postgres(_) => bail!("this version keeps its books in SQLite only"),
     }
-    Ok(listeners)
+}
+
+fn ledger_options(metrics: Arc<Metrics>) -> ledger::Options {
+    ledger::Options {
+        on_commit: Box::new(move |took, _| metrics.ledger_commit.observe(took.as_secs_f64())),
+        ..ledger::Options::default()
+    }
+}
+
+fn warn_of(recovery: &Recovery) {
+    tracing::warn!(
+        holds = recovery.holds, charged = %recovery.charged,
+        "requests that were running when the last process ended were settled by their last checkpoint"
+    );
 }
 
 async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
@@ -492,5 +640,10 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
 const LOOK_AT_FILES_EVERY: Duration = Duration::from_millis(250);
+/// How long an upgrade lets requests come in that were accepted; new connections wait meanwhile.
+const COME_IN_MAX: Duration = Duration::from_millis(300);
+/// How long new connections wait for a storage that is slow to write what is queued.
+const RELEASE_MAX: Duration = Duration::from_secs(5);
+const COME_IN_POLL: Duration = Duration::from_millis(5);
 /// Beyond it, lines are left out rather than requests held up. The queue's memory is taken at the start.
 const LOG_LINES_MAX: usize = 16_384;
