@@ -94,6 +94,19 @@ async fn a_broken_file_changes_nothing_and_says_why() {
     assert_eq!(charge(&gateway).await, "0.000027");
 }
 
+/// Valid as it is, and what a reader sees between the two steps in which many editors write.
+#[tokio::test]
+async fn a_file_that_is_empty_for_a_moment_takes_no_model_away() {
+    let upstream = Upstream::hello();
+    let gateway = Gateway::start(&Config::chain(&[&upstream]));
+    gateway.write_config("");
+    wait_for_metric(&gateway, REJECTED, 1.0).await;
+    assert_eq!(charge(&gateway).await, "0.0000027");
+    gateway.write_config(&Config::chain(&[&upstream]).price(DEARER).to_yaml());
+    wait_for_metric(&gateway, RELOADED, 1.0).await;
+    assert_eq!(charge(&gateway).await, "0.000027");
+}
+
 #[tokio::test]
 async fn a_running_stream_keeps_the_price_that_it_began_with() {
     let go = Signal::new();
