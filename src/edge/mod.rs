@@ -14,4 +14,6 @@ mod head;
 pub mod listener;
 mod peer;
 mod proxy;
+mod reception;
 mod replay;
+mod upstream_head;

@@ -10,21 +10,20 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result, RetryType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use serde_json::Value;
 
 use crate::core::api_error::ApiError;
 use crate::core::catalog::OnDisconnect;
 use crate::pipeline::attempt::Fault;
-use crate::pipeline::authenticate::{Caller, authenticate};
 use crate::pipeline::exchange::{End, Exchange};
 use crate::pipeline::meter::Step;
 use crate::pipeline::rewrite::UpstreamCall;
-use crate::pipeline::{Pipeline, lookup, reserve};
-use crate::protocol::endpoint::{Endpoint, Route, resolve};
+use crate::pipeline::{Pipeline, reserve};
 
 use super::guard::{CONNECTION, Connection};
+use super::reception::{self, Received};
 use super::replay::{self, Drain, Stage};
-use super::{answer, body, head, peer};
+use super::upstream_head::{fault_of, has_no_body, is_event_stream};
+use super::{answer, peer};
 
 pub struct Edge {
     pub pipeline: Arc<Pipeline>,
@@ -74,7 +73,7 @@ impl ProxyHttp for Edge {
 
     /// Stages 1 to 5. `Ok(true)`: answered here.
     async fn request_filter(&self, session: &mut Session, visit: &mut Visit) -> Result<bool> {
-        match self.receive(session, visit).await {
+        match reception::receive(&self.pipeline, session, &mut visit.exchange).await {
             Ok(Received::ToUpstream) => {
                 visit.stage.when_client_leaves(visit.exchange.slots_release());
                 replay::install(session, &visit.stage);
@@ -387,116 +386,6 @@ impl Visit {
     }
 }
 
-enum Received {
-    ToUpstream,
-    Answer(Value),
-    Preflight,
-}
-
-impl Edge {
-    /// Path, key, rate and concurrency, body, model, balance: in this order.
-    async fn receive(&self, session: &mut Session, visit: &mut Visit) -> Result<Received, ApiError> {
-        let request = session.req_header();
-        let route = resolve(request.method.as_str(), head::raw_path(request), &self.pipeline.settings.base_paths)?;
-        match route {
-            Route::Preflight => return Ok(Received::Preflight),
-            Route::Health => return Ok(Received::Answer(serde_json::json!({"status": "ok"}))),
-            Route::Ready => return self.ready().await,
-            _ => {}
-        }
-        let address = head::client_address(session, &self.pipeline.settings.trusted_proxies);
-        let presented = head::presented(request);
-        if let Route::Proxy(endpoint) = route {
-            let caller = visit.exchange.authenticate(presented, address)?;
-            return self.take_in(session, visit, endpoint, &caller).await;
-        }
-        let caller = authenticate(&self.pipeline, presented, address, visit.exchange.started_at_ms)?;
-        let snapshot = self.pipeline.snapshot();
-        Ok(Received::Answer(match route {
-            Route::Models => lookup::models(&snapshot, &caller),
-            Route::Model(name) => lookup::model(&snapshot, &caller, &name)?,
-            Route::Key => lookup::key(&caller),
-            Route::Request(id) => self.look_up_request(caller, id.to_owned()).await?,
-            Route::BillingSubscription => lookup::billing_subscription(&caller),
-            Route::BillingUsage => lookup::billing_usage(&caller),
-            Route::Proxy(_) | Route::Preflight | Route::Health | Route::Ready => return Err(ApiError::NotFound),
-        }))
-    }
-
-    async fn take_in(
-        &self,
-        session: &mut Session,
-        visit: &mut Visit,
-        endpoint: Endpoint,
-        caller: &Caller,
-    ) -> Result<Received, ApiError> {
-        visit.exchange.admit(endpoint, caller, Instant::now())?;
-        let (body, lease) = body::read(session, &self.pipeline).await?;
-        visit.exchange.prepare(body, lease, Instant::now())?;
-        Ok(Received::ToUpstream)
-    }
-
-    async fn look_up_request(&self, caller: Caller, id: String) -> Result<Value, ApiError> {
-        let pipeline = self.pipeline.clone();
-        // The storage is read on a thread that may wait.
-        let found = tokio::task::spawn_blocking(move || lookup::request(&pipeline, &caller, &id)).await;
-        found.unwrap_or(Err(ApiError::Server))
-    }
-
-    async fn ready(&self) -> Result<Received, ApiError> {
-        let pipeline = self.pipeline.clone();
-        let answers =
-            tokio::task::spawn_blocking(move || pipeline.library.lock().ping().is_ok()).await.unwrap_or(false);
-        let usable = self.pipeline.snapshot().fleet.usable(Instant::now());
-        if answers && usable && self.pipeline.ledger.healthy() && !self.pipeline.is_draining() {
-            Ok(Received::Answer(serde_json::json!({"status": "ready"})))
-        } else {
-            Err(ApiError::Unavailable { retry_after: reserve::STORAGE_RETRY_AFTER })
-        }
-    }
-}
-
-/// What an upstream's status means, if it is not an answer. Its 400, 413 and 422 are answers: they judge the request.
-fn fault_of(head: &ResponseHeader) -> Option<Fault> {
-    let rest = || retry_after(head).unwrap_or(KEY_REST);
-    match head.status.as_u16() {
-        // Nobody asked for it, and what it says could not be read.
-        200..=299 if is_encoded(head) => Some(Fault::Ill("encoded")),
-        200..=299 | 400 | 413 | 422 => None,
-        100..=199 => Some(Fault::Ill("interim_heads")),
-        401 => Some(Fault::KeyRefused { reason: "401", rest: rest() }),
-        402 => Some(Fault::KeyRefused { reason: "402", rest: rest() }),
-        403 => Some(Fault::KeyRefused { reason: "403", rest: rest() }),
-        429 => Some(Fault::KeyRefused { reason: "429", rest: rest() }),
-        404 => Some(Fault::Other("404")),
-        408 => Some(Fault::Ill("408")),
-        500..=599 => Some(Fault::Ill("5xx")),
-        _ => Some(Fault::Other("status")),
-    }
-}
-
-/// Seconds only: a date would need to trust the other side's clock. Capped, because it is a number from outside.
-fn retry_after(head: &ResponseHeader) -> Option<Duration> {
-    let seconds: u64 = head.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.clamp(1, KEY_REST_MAX_S)))
-}
-
-/// As Pingora judges it: such an answer ends with its head.
-fn has_no_body(head: &ResponseHeader) -> bool {
-    let length = head.headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
-    matches!(head.status.as_u16(), 204 | 205) || length.is_some_and(|length| length == b"0")
-}
-
-fn is_encoded(head: &ResponseHeader) -> bool {
-    let coding = head.headers.get(header::CONTENT_ENCODING);
-    coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-fn is_event_stream(head: &ResponseHeader) -> bool {
-    let media_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    media_type.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-}
-
 fn is_timeout(error: &Error) -> bool {
     use ErrorType::{ConnectTimedout, ReadTimedout, TLSHandshakeTimedout, WriteTimedout};
     matches!(error.etype(), ConnectTimedout | ReadTimedout | TLSHandshakeTimedout | WriteTimedout)
@@ -514,11 +403,8 @@ fn now_ms() -> i64 {
 const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 /// Between two reads of a body; the whole body has a deadline of its own.
 const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
+const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// An upstream that says more often that an answer will come is taken at its word no longer.
 const INTERIM_HEADS_MAX: u8 = 16;
-const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// An answer whose client has left is read for its usage no longer than this.
 const DRAIN_MAX: Duration = Duration::from_secs(120);
-/// A refused key rests so long where the upstream names no time.
-const KEY_REST: Duration = Duration::from_secs(60);
-const KEY_REST_MAX_S: u64 = 3_600;

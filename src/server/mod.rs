@@ -3,10 +3,15 @@
 //! Builds everything and hands it down; nobody else reaches for anything. The order of the start is the order of trust:
 //! nothing listens before the books are recovered and balanced, and nothing is bound before it can be served.
 //!
-//! - [`sockets`]: what is listened on, bound or inherited.
+//! - [`sockets`]: what is listened on, bound or inherited; [`tls`]: its certificates.
+//! - [`files`]: whether the configuration changed. [`logging`], [`scrape`]: what an operator sees.
 //! - [`upgrade`]: how one process takes the place of another.
 
+mod files;
+mod logging;
+mod scrape;
 mod sockets;
+mod tls;
 mod upgrade;
 
 use std::net::SocketAddr;
@@ -21,9 +26,8 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio_rustls::rustls;
 
-use crate::config::{self, Config, EdgeTls, Loaded, LogFormat, StorageUrl};
+use crate::config::{self, Config, Loaded, StorageUrl};
 use crate::core::catalog::{Catalog, UpstreamKind};
 use crate::core::key;
 use crate::edge::listener::{Door, TlsConfig};
@@ -33,7 +37,6 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Pipeline, Settings, Snapshot};
 use crate::store;
 use crate::store::contract::{Recovery, Storage};
-use crate::upstream::health::BreakerState;
 use crate::upstream::{self, DemoPlace, Fleet};
 
 use sockets::{Purpose, Socket};
@@ -46,7 +49,7 @@ use upgrade::{Predecessor, Relay, Rendezvous, Successor};
 /// Anything that prevents the start: a port that is taken, a storage that cannot be used, another process serving it,
 /// none that could be replaced.
 pub fn run(config_path: PathBuf, loaded: Loaded, upgrade: bool) -> Result<()> {
-    let guard = start_logging(&loaded.config);
+    let guard = logging::start(&loaded.config);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -98,7 +101,7 @@ impl Server {
         let Loaded { mut config, files, .. } = loaded;
         let catalog = Arc::new(std::mem::take(&mut config.catalog));
         let metrics = Arc::new(Metrics::new().context("the metrics could not be registered")?);
-        let tls = config.edge.tls.as_ref().map(tls_config).transpose()?;
+        let tls = config.edge.tls.as_ref().map(tls::server_config).transpose()?;
         let tls = tls.map(|config| Arc::new(ArcSwap::from(config)));
         let mut tasks = JoinSet::new();
         let demo = start_demo(&catalog, &mut tasks).await?;
@@ -156,7 +159,7 @@ impl Server {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let mut quit = signal(SignalKind::quit())?;
-        let mut watch = FileWatch::new(&self.files);
+        let mut watch = files::FileWatch::new(&self.files);
         let mut look = tokio::time::interval(LOOK_AT_FILES_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tracing::info!(edge, ?metrics, "ready");
@@ -210,7 +213,7 @@ impl Server {
                 Purpose::EdgeTls => ("https", self.tls.clone()),
                 Purpose::Metrics => {
                     metrics = Some(address);
-                    self.metrics_task = Some(self.tasks.spawn(serve_metrics(listener, self.pipeline.clone())));
+                    self.metrics_task = Some(self.tasks.spawn(scrape::serve(listener, self.pipeline.clone())));
                     continue;
                 }
             };
@@ -320,10 +323,10 @@ impl Server {
     }
 
     /// Reloads, and says what to watch from then on. What changes while it is read counts as a change.
-    async fn reload_watched(&mut self) -> FileWatch {
-        let before = FileWatch::new(&self.files);
+    async fn reload_watched(&mut self) -> files::FileWatch {
+        let before = files::FileWatch::new(&self.files);
         self.reload().await;
-        if self.files == before.files { before } else { FileWatch::new(&self.files) }
+        if self.files == before.files { before } else { files::FileWatch::new(&self.files) }
     }
 
     /// Takes over models, upstreams, prices, groups and limits whole, or keeps the old ones and says why.
@@ -358,7 +361,7 @@ impl Server {
             tracing::warn!("a change of {part} takes effect at the next start");
         }
         if let (Some(tls), Some(current)) = (&config.edge.tls, &self.tls) {
-            current.store(tls_config(tls)?);
+            current.store(tls::server_config(tls)?);
         }
         if self.demo.is_none() {
             self.demo = start_demo(&config.catalog, &mut self.tasks).await?;
@@ -389,28 +392,12 @@ async fn build_snapshot(
 ) -> Result<Snapshot> {
     for upstream in &catalog.upstreams {
         if let Some(pem) = &upstream.tls.ca_pem {
-            check_certificates(pem).with_context(|| format!("upstream {}: tls.ca", upstream.name))?;
+            tls::check_certificates(pem).with_context(|| format!("upstream {}: tls.ca", upstream.name))?;
         }
     }
     let fleet = Fleet::build(&catalog, previous.map(|snapshot| &snapshot.fleet), demo, Instant::now());
     fleet.refresh_addresses().await;
     Ok(Snapshot::build(catalog, fleet, previous))
-}
-
-/// Pingora panics on a certificate that it cannot read, at the first connection; so each is read here first.
-fn check_certificates(pem: &[u8]) -> Result<()> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots
-            .add(certificate.context("not a PEM certificate")?)
-            .context("not a certificate authority's certificate")?;
-    }
-    if roots.is_empty() {
-        bail!("no certificate in it");
-    }
-    Ok(())
 }
 
 /// The storage that the configuration names: the same for the server and for every command.
@@ -493,23 +480,6 @@ async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} ({what})"))
 }
 
-fn tls_config(tls: &EdgeTls) -> Result<Arc<rustls::ServerConfig>> {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(&tls.cert)
-        .and_then(Iterator::collect)
-        .with_context(|| format!("certificate {}", tls.cert.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).with_context(|| format!("key {}", tls.key.display()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .context("certificate and key do not fit each other")?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
 /// The upstream inside the program, if the configuration wants one. Only this process knows its key.
 async fn start_demo(catalog: &Catalog, tasks: &mut JoinSet<()>) -> Result<Option<DemoPlace>> {
     if !catalog.upstreams.iter().any(|upstream| upstream.kind == UpstreamKind::Demo) {
@@ -527,71 +497,6 @@ async fn start_demo(catalog: &Catalog, tasks: &mut JoinSet<()>) -> Result<Option
     Ok(Some(place))
 }
 
-/// `/metrics`, and nothing else.
-async fn serve_metrics(listener: TcpListener, pipeline: Arc<Pipeline>) {
-    let scrape = move || {
-        let pipeline = pipeline.clone();
-        async move {
-            sample(&pipeline);
-            ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4")], pipeline.metrics.render())
-        }
-    };
-    let router = axum::Router::new().route("/metrics", axum::routing::get(scrape));
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "the metrics listener ended");
-    }
-}
-
-/// Numbers that are read when somebody asks.
-fn sample(pipeline: &Pipeline) {
-    let (metrics, stats) = (&pipeline.metrics, pipeline.ledger.stats());
-    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    metrics.holds_open.set(gauge(stats.holds_open));
-    metrics.ledger_queue.set(gauge(stats.queue_entries));
-    metrics.charges_beyond_hold.inc_by(stats.charges_beyond_hold.saturating_sub(metrics.charges_beyond_hold.get()));
-    metrics.body_memory.set(pipeline.body_memory.used() as f64);
-    let now = Instant::now();
-    for member in pipeline.snapshot().fleet.members() {
-        metrics.show_upstream(&member.upstream.name, member.breaker.state(now) != BreakerState::Open);
-    }
-}
-
-/// Looks whether one of the configuration's files has changed. Looking every now and then sees what watching may not:
-/// files that are replaced rather than written, links that are switched (as mounted secrets are), network folders.
-struct FileWatch {
-    files: Vec<PathBuf>,
-    loaded: Vec<Option<Print>>,
-    last_seen: Vec<Option<Print>>,
-}
-
-/// What differs when a file does: time, size, identity.
-type Print = (std::time::SystemTime, u64, u64);
-
-impl FileWatch {
-    fn new(files: &[PathBuf]) -> FileWatch {
-        let loaded = prints(files);
-        FileWatch { files: files.to_vec(), last_seen: loaded.clone(), loaded }
-    }
-
-    /// True once a change has come to rest: editors write a file in several steps, and it may be gone between two.
-    fn changed(&mut self) -> bool {
-        let now = prints(&self.files);
-        let at_rest = now == self.last_seen && now.iter().all(Option::is_some);
-        let changed = at_rest && now != self.loaded;
-        self.last_seen = now;
-        changed
-    }
-}
-
-fn prints(files: &[PathBuf]) -> Vec<Option<Print>> {
-    use std::os::unix::fs::MetadataExt;
-    let print = |file: &PathBuf| {
-        let metadata = std::fs::metadata(file).ok()?;
-        Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
-    };
-    files.iter().map(print).collect()
-}
-
 /// Runs something again and again, one after the other.
 fn every<F>(tasks: &mut JoinSet<()>, period: Duration, mut work: impl FnMut() -> F + Send + 'static)
 where
@@ -605,30 +510,6 @@ where
             work().await;
         }
     });
-}
-
-/// Lines go through a thread of their own: a slow terminal or disk must not hold up a request.
-fn start_logging(config: &Config) -> tracing_appender::non_blocking::WorkerGuard {
-    use tracing_appender::non_blocking::NonBlockingBuilder;
-    use tracing_subscriber::EnvFilter;
-    // Buffered: a burst of lines is one write; the thread flushes when it has caught up.
-    let output = std::io::BufWriter::new(std::io::stderr());
-    let (writer, guard) = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES_MAX).finish(output);
-    let level = config.logging.level.as_str();
-    // The libraries below have nothing to say to an operator unless something is wrong.
-    let filter = EnvFilter::new(format!("warn,tollgate={level}"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let started = match config.logging.format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => {
-            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-            builder.with_ansi(colour).try_init()
-        }
-    };
-    if let Err(error) = started {
-        eprintln!("logging could not be started: {error}");
-    }
-    guard
 }
 
 fn now_ms() -> i64 {
@@ -645,5 +526,3 @@ const COME_IN_MAX: Duration = Duration::from_millis(300);
 /// How long new connections wait for a storage that is slow to write what is queued.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
 const COME_IN_POLL: Duration = Duration::from_millis(5);
-/// Beyond it, lines are left out rather than requests held up. The queue's memory is taken at the start.
-const LOG_LINES_MAX: usize = 16_384;
