@@ -242,9 +242,9 @@ mod tests {
         LineFeed,
     }
 
-    /// Everything said, each with the position behind it, and the data of the unfinished event.
     type Read = (Vec<(usize, Said)>, Vec<u8>, Option<&'static [u8]>);
 
+    /// Everything said, each with the position behind it, and the data of the unfinished event.
     fn read(chunks: &[&[u8]]) -> Read {
         let (mut parser, mut said, mut data, mut before) = (Parser::default(), Vec::new(), Vec::new(), 0);
         for chunk in chunks {
