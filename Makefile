@@ -57,8 +57,9 @@ load: setup ## The whole gateway under load, beside a bare proxy (and nginx, if 
 # Five thousand streams are ten thousand open files, on either side.
 .PHONY: soak
 soak: setup ## The long form of the crash test (kill -9, 200 times) and of the soak tests: some 25 minutes
-	cargo build --locked --bins --test crash --test soak
+	cargo build --locked --bins --test crash --test soak --test it
 	TOLLGATE_CRASH_ROUNDS=$${TOLLGATE_CRASH_ROUNDS:-200} cargo test --locked --test crash -- --nocapture
+	ulimit -n $$(ulimit -Hn) && TOLLGATE_SOAK=1 cargo test --locked --test it -- heads_that_never_end
 	ulimit -n $$(ulimit -Hn) && TOLLGATE_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1
 
 # What reads bytes from strangers, and what counts money: each property with many more cases than `make test` takes.
