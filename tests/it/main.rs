@@ -16,6 +16,8 @@ mod cli;
 mod disk;
 // How a request ended, and what it costs therefore.
 mod endings;
+// The edge's own TLS.
+mod edge_tls;
 // Every refusal that a client can hear.
 mod errors;
 // One upstream fails, the next one answers.
