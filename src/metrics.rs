@@ -225,6 +225,7 @@ const REFUSAL_CODES: [&str; 8] = [
     "invalid_request",
     "server_error",
 ];
+
 // Buckets follow the OpenTelemetry conventions for generative AI, with longer tails for reasoning models.
 const DURATION_S: &[f64] =
     &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68, 655.36];

@@ -312,7 +312,8 @@ impl Exchange {
         let text_bytes = self.meter.as_ref()?.facts()?.text_bytes;
         let reservation = self.reservation.as_mut()?;
         let seen = route.snapshot.calibration(&route.model.name).output_tokens(text_bytes);
-        if seen.saturating_mul(10) < reservation.bound.output_tokens.saturating_mul(9) {
+        // Pictures and embeddings say nothing in words, and were set aside for as a whole.
+        if seen == 0 || seen.saturating_mul(10) < reservation.bound.output_tokens.saturating_mul(9) {
             return None;
         }
         let mut bound = reservation.bound.clone();

@@ -414,6 +414,21 @@ async fn a_picture_billed_by_tokens_is_not_free_when_no_tokens_are_reported() {
     stand.gateway.audit();
 }
 
+/// It goes out as it comes, and has no words by which its hold could be outgrown.
+#[tokio::test]
+async fn a_picture_too_large_to_keep_needs_no_more_than_its_hold() {
+    let stand = Stand::start(Plan::models(PICTURES)).await;
+    stand.account("alice", "0.05");
+    let key = stand.key("alice", "").await;
+    let told = json!({
+        "created": 1, "data": [{"b64_json": "A".repeat(12 * 1024 * 1024)}],
+        "usage": {"input_tokens": 100, "output_tokens": 1_000, "total_tokens": 1_100}
+    });
+    let (charge, estimated) = picture_charge(&stand, &key, json!({"model": "by_token"}), told).await;
+    assert_eq!((charge, estimated), (nano("0.0405"), false));
+    stand.gateway.audit();
+}
+
 #[tokio::test]
 async fn embeddings_cost_their_input() {
     let stand = Stand::start(Plan::models(PICTURES)).await;
