@@ -13,6 +13,9 @@ use super::rows::{self, ACCOUNTS, ADMIN_TOKENS, ENTRIES, KEYS, execute, first, l
 use crate::core::account::{AccountId, AccountStatus, check_name};
 use crate::core::key::{KeyHash, KeyId, KeyRecord, KeyStatus};
 use crate::core::money::Nano;
+use crate::store::contract::console::{
+    Act, CodeRow, InvitationRow, NewCodes, NewInvitation, PersonId, PersonPatch, PersonRow,
+};
 use crate::store::contract::{
     AccountPatch, AccountRow, AdminTokenRow, Desk, EntryKind, KeyPatch, KeyRow, LedgerEntry, NewKey, StoreError,
 };
@@ -29,6 +32,26 @@ impl SqliteDesk {
 }
 
 impl Desk for SqliteDesk {
+    fn act_for(&mut self, _act: Act) {}
+
+    fn invite(&mut self, _invitation: &NewInvitation, _now_ms: i64) -> Result<InvitationRow, StoreError> {
+        refused("not built")
+    }
+    fn revoke_invitation(&mut self, _public_id: &str, _now_ms: i64) -> Result<InvitationRow, StoreError> {
+        refused("not built")
+    }
+    fn update_person(&mut self, _id: PersonId, _patch: &PersonPatch) -> Result<PersonRow, StoreError> {
+        refused("not built")
+    }
+    fn create_codes(&mut self, _codes: &NewCodes, _now_ms: i64) -> Result<Vec<CodeRow>, StoreError> {
+        refused("not built")
+    }
+    fn void_code(&mut self, _public_id: &str, _now_ms: i64) -> Result<CodeRow, StoreError> {
+        refused("not built")
+    }
+    fn redeem(&mut self, _hash: &KeyHash, _account: AccountId, _now_ms: i64) -> Result<LedgerEntry, StoreError> {
+        refused("not built")
+    }
     fn create_account(&mut self, name: &str, group: &str, credit: Nano, now_ms: i64) -> Result<AccountRow, StoreError> {
         self.writer.write(|transaction| {
             check_names([name, group])?;

@@ -16,6 +16,8 @@ mod desk;
 mod journal;
 mod library;
 mod posting;
+mod registry;
+mod reports;
 mod rows;
 mod schema;
 
@@ -31,7 +33,10 @@ pub use connection::Durability;
 pub use desk::SqliteDesk;
 pub use journal::SqliteJournal;
 pub use library::SqliteLibrary;
+pub use registry::SqliteRegistry;
+pub use reports::SqliteReports;
 
+use crate::store::contract::console::{Registry, Reports};
 use crate::store::contract::{Desk, Journal, Library, Storage, StoreError};
 use connection::Place;
 
@@ -85,6 +90,18 @@ impl Sqlite {
     pub fn library(&self) -> Result<SqliteLibrary, StoreError> {
         SqliteLibrary::open(&self.place)
     }
+
+    /// # Errors
+    /// As `desk`.
+    pub fn registry(&self) -> Result<SqliteRegistry, StoreError> {
+        SqliteRegistry::open(self.place.clone())
+    }
+
+    /// # Errors
+    /// As `desk`.
+    pub fn reports(&self) -> Result<SqliteReports, StoreError> {
+        SqliteReports::open(self.place.clone())
+    }
 }
 
 impl Storage for Sqlite {
@@ -98,6 +115,14 @@ impl Storage for Sqlite {
 
     fn library(&self) -> Result<Box<dyn Library>, StoreError> {
         Ok(Box::new(Sqlite::library(self)?))
+    }
+
+    fn registry(&self) -> Result<Box<dyn Registry>, StoreError> {
+        Ok(Box::new(Sqlite::registry(self)?))
+    }
+
+    fn reports(&self) -> Result<Box<dyn Reports>, StoreError> {
+        Ok(Box::new(Sqlite::reports(self)?))
     }
 }
 
@@ -130,7 +155,7 @@ fn name_file(error: StoreError, path: &Path) -> StoreError {
     match error {
         StoreError::Unusable(why) => StoreError::Unusable(format!("{path}: {why}")),
         StoreError::Unavailable(why) => StoreError::Unavailable(format!("{path}: {why}").into()),
-        refused @ StoreError::Refused(_) => refused,
+        answer @ (StoreError::Refused(_) | StoreError::Repeated(_)) => answer,
     }
 }
 

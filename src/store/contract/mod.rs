@@ -1,13 +1,16 @@
 //! What the rest of the program asks of durable storage, whatever database is behind it.
 //!
-//! Three roles, because they run on different threads and have different rights:
+//! Roles, because they run on different threads and have different rights:
 //! - [`Journal`]: the one writer of a serving process. Takes groups of [`Change`]s, commits each group whole.
 //! - [`Desk`]: what people do by hand, from the command line and the console: accounts, keys, credits. Each call is one
 //!   transaction. Works while another process is serving.
 //! - [`Library`]: reading. Never blocks the writer.
+//! - [`Registry`] and [`Reports`], in [`console`]: the console's door and its pages.
 //!
 //! Always true, in any implementation: an account's balance is the sum of its ledger entries; a ledger entry is never
 //! changed or removed; a request has at most one charge, whatever is replayed.
+
+pub mod console;
 
 use std::fmt;
 use std::path::Path;
@@ -19,6 +22,9 @@ use uuid::Uuid;
 use crate::core::account::{AccountId, AccountStatus};
 use crate::core::key::{KeyHash, KeyId, KeyRecord, KeyStatus, Limits};
 use crate::core::money::Nano;
+use console::{
+    Act, CodeRow, InvitationRow, NewCodes, NewInvitation, PersonId, PersonPatch, PersonRow, Registry, Reports,
+};
 
 /// The request's id, ours: a UUID version 7, so ids sort by time. The client sees it as `x-request-id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -173,6 +179,10 @@ pub enum StoreError {
     /// The answer is no: a name that is taken, an account that does not exist, a reference used for another amount.
     #[error("{0}")]
     Refused(String),
+    /// The same request was done before ([`console::Once`]); this is the public id of what it made (the `seq` of a
+    /// ledger entry). Nothing was done again.
+    #[error("this request was done before: {0}")]
+    Repeated(String),
 }
 
 /// The serving process's writer. One per storage; a second `open` in another process is refused.
@@ -318,8 +328,11 @@ pub struct AdminTokenRow {
     pub last_used_at_ms: Option<i64>,
 }
 
-/// What people do by hand.
+/// What people do by hand. Each call that changes something notes it in the action log, in the same transaction.
 pub trait Desk: Send {
+    /// Who does what follows. Until it is called: the command line.
+    fn act_for(&mut self, act: Act);
+
     /// # Errors
     /// [`StoreError::Refused`] if the name is taken.
     fn create_account(&mut self, name: &str, group: &str, credit: Nano, now_ms: i64) -> Result<AccountRow, StoreError>;
@@ -378,6 +391,35 @@ pub trait Desk: Send {
     /// # Errors
     /// [`StoreError::Refused`] if there is no such token.
     fn revoke_admin_token(&mut self, public_id: &str, now_ms: i64) -> Result<AdminTokenRow, StoreError>;
+
+    /// # Errors
+    /// [`StoreError::Refused`] if what it is for does not exist.
+    fn invite(&mut self, invitation: &NewInvitation, now_ms: i64) -> Result<InvitationRow, StoreError>;
+
+    /// # Errors
+    /// [`StoreError::Refused`] if there is no such invitation that is still open.
+    fn revoke_invitation(&mut self, public_id: &str, now_ms: i64) -> Result<InvitationRow, StoreError>;
+
+    /// Disabling a person ends their sessions. The last active operator stays one.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if there is no such person or account, for a customer without an account, and for the
+    /// last active operator.
+    fn update_person(&mut self, id: PersonId, patch: &PersonPatch) -> Result<PersonRow, StoreError>;
+
+    /// # Errors
+    /// [`StoreError::Refused`] for an amount that is not above zero.
+    fn create_codes(&mut self, codes: &NewCodes, now_ms: i64) -> Result<Vec<CodeRow>, StoreError>;
+
+    /// # Errors
+    /// [`StoreError::Refused`] if there is no such code, or it was redeemed.
+    fn void_code(&mut self, public_id: &str, now_ms: i64) -> Result<CodeRow, StoreError>;
+
+    /// Credits the code's amount to the account, once for ever.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`], in the same words for a code that does not exist, was redeemed, is over or void.
+    fn redeem(&mut self, hash: &KeyHash, account: AccountId, now_ms: i64) -> Result<LedgerEntry, StoreError>;
 }
 
 /// A page of request records, newest first.
@@ -500,4 +542,6 @@ pub trait Storage: Send + Sync {
     /// [`StoreError`] if the storage does not answer, here and below.
     fn desk(&self) -> Result<Box<dyn Desk>, StoreError>;
     fn library(&self) -> Result<Box<dyn Library>, StoreError>;
+    fn registry(&self) -> Result<Box<dyn Registry>, StoreError>;
+    fn reports(&self) -> Result<Box<dyn Reports>, StoreError>;
 }
