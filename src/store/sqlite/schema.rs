@@ -99,9 +99,25 @@ fn check(snapshot: &Transaction<'_>) -> Result<i64, StoreError> {
 const APPLICATION_ID: i64 = 0x544F_4C4C;
 
 /// In order; the first makes version 1. A script that was ever released is never edited.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_books.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_books.sql"), include_str!("../migrations/0002_people.sql")];
 
-const TABLES: [&str; 9] =
-    ["meta", "account", "api_key", "ledger", "hold", "word", "request", "usage_day", "admin_token"];
+const TABLES: [&str; 15] = [
+    "meta",
+    "account",
+    "api_key",
+    "ledger",
+    "hold",
+    "word",
+    "request",
+    "usage_day",
+    "admin_token",
+    "person",
+    "session",
+    "invitation",
+    "redeem_code",
+    "action",
+    "once",
+];
 
 const CHECKED_BYTES_MAX: i64 = 64 * 1024 * 1024;
