@@ -140,6 +140,13 @@ impl Pico {
         Ok(Pico(value as u64))
     }
 
+    /// What a customer with this markup pays, rounded up: for display only. A charge is computed from the exact parts
+    /// and rounded once.
+    pub fn times(self, markup: Markup) -> Pico {
+        let scaled = u128::from(self.0).saturating_mul(u128::from(markup.0)).div_ceil(1_000_000);
+        Pico(u64::try_from(scaled).unwrap_or(u64::MAX))
+    }
+
     /// The price as written per million tokens.
     pub fn display_per_million(self) -> String {
         Scaled(u128::from(self.0), PER_MILLION_DECIMALS).to_string()

@@ -131,8 +131,8 @@ fn model_object(name: &str, model: &Arc<Model>, snapshot: &Snapshot, caller: &Ca
 
 /// What this caller pays: list price times the group's markup. Token prices are per million tokens.
 fn pricing(price: &Price, markup: Markup, currency: &str) -> Value {
-    let token = |pico: Pico| with_markup(pico, markup).display_per_million();
-    let unit = |pico: Pico| with_markup(pico, markup).display_per_unit();
+    let token = |pico: Pico| pico.times(markup).display_per_million();
+    let unit = |pico: Pico| pico.times(markup).display_per_unit();
     let base = price.rates.iter().find(|rate| is_base(rate));
     let mut shown = json!({"currency": currency, "token_price_unit": "per_million_tokens"});
     if let Some(rate) = base {
@@ -154,10 +154,4 @@ fn pricing(price: &Price, markup: Markup, currency: &str) -> Value {
 
 fn is_base(rate: &Rate) -> bool {
     rate.tier == Tier::Standard && rate.above_prompt_tokens == 0 && !rate.off_peak
-}
-
-/// For display only; a charge is computed from the exact parts and rounded once.
-fn with_markup(price: Pico, markup: Markup) -> Pico {
-    let scaled = u128::from(price.0).saturating_mul(u128::from(markup.0)).div_ceil(1_000_000);
-    Pico(u64::try_from(scaled).unwrap_or(u64::MAX))
 }

@@ -10,6 +10,7 @@ pub mod balance;
 pub mod credential;
 pub mod demo;
 pub mod health;
+pub mod probe;
 pub mod resolve;
 
 use std::collections::HashMap;
