@@ -1,0 +1,21 @@
+/**
+ * A conversation: what was asked, and what each of the one or two models beside each other answered.
+ *
+ * Each model sees its own answers only, as if it were alone; both see the same questions.
+ */
+
+/** @typedef {{question: string, runs: object[]}} Turn */
+
+/** The messages for one side, up to and with the turn `upTo`. An answer that never came leaves a question without one. */
+export function history(turns, side, upTo = turns.length - 1) {
+  return turns.slice(0, upTo + 1).flatMap((turn, index) => {
+    const question = { role: "user", content: turn.question };
+    const said = turn.runs[side]?.answer.text ?? "";
+    return index === upTo || said === "" ? [question] : [question, { role: "assistant", content: said }];
+  });
+}
+
+/** Whether any call of the last turn still runs. Only the last turn's can. */
+export function running(turns) {
+  return (turns.at(-1)?.runs ?? []).some((run) => run.state === "waiting" || run.state === "running");
+}
