@@ -28,11 +28,29 @@ pub enum Role {
     Customer,
 }
 
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Operator => "operator",
+            Role::Customer => "customer",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PersonStatus {
     Active,
     Disabled,
+}
+
+impl PersonStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PersonStatus::Active => "active",
+            PersonStatus::Disabled => "disabled",
+        }
+    }
 }
 
 /// Somebody who signs in. A customer always has an account, an operator may have one.
@@ -199,9 +217,11 @@ pub struct ActionRow {
     pub seq: i64,
     /// `person`, `token` or `command_line`.
     pub actor_kind: String,
+    /// The person's or the token's public id: a token's name may be another one's too. Empty for the command line.
+    pub actor_id: String,
     /// The person's login or the token's name; empty for the command line.
     pub actor: String,
-    /// `account.create`, `key.update`, `credit`, …
+    /// `account.create`, `account.credit`, `key.update`, …
     pub action: String,
     /// The public id of what was acted on.
     pub target: String,
@@ -274,7 +294,8 @@ pub trait Registry: Send {
     fn admin_token(&self, hash: &KeyHash) -> Result<Option<AdminTokenRow>, StoreError>;
     /// `last_used_at` of a token. To be called now and then.
     fn touch_admin_token(&mut self, public_id: &str, now_ms: i64) -> Result<(), StoreError>;
-    /// What was made by the request that this one repeats: its target's public id (a ledger entry's `seq` as text).
+    /// What was made by the request that this one repeats: its target's public id (a ledger entry's `seq` as text; of a
+    /// batch of codes the first one's, and the others have its name and its moment).
     ///
     /// # Errors
     /// [`StoreError::Refused`] if the earlier request asked for something else.

@@ -5,6 +5,7 @@
 //!
 //! The `SELECT`s here end before their `WHERE`, which belongs to whoever asks.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -16,6 +17,9 @@ use super::connection::fault;
 use crate::core::account::{AccountId, AccountStatus};
 use crate::core::key::{KeyHash, KeyId, KeyRecord, KeyStatus, Limits};
 use crate::core::money::Nano;
+use crate::store::contract::console::{
+    ActionRow, CodeRow, InvitationRow, PersonAccount, PersonId, PersonRow, PersonStatus, Role, SessionRow,
+};
 use crate::store::contract::{
     AccountRow, AdminTokenRow, EntryKind, KeyRow, LedgerEntry, Outcome, RequestId, RequestRow, RequestView, StoreError,
 };
@@ -192,6 +196,102 @@ pub(super) fn admin_token(row: &Row<'_>) -> rusqlite::Result<AdminTokenRow> {
     })
 }
 
+pub(super) const PEOPLE: &str = "
+    SELECT p.id, p.public_id, p.login, p.role, p.status, p.account, a.public_id AS account_public_id,
+           a.name AS account_name, p.created_at_ms, p.last_seen_at_ms
+    FROM person p LEFT JOIN account a ON a.id = p.account";
+
+pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<PersonRow> {
+    Ok(PersonRow {
+        id: PersonId(row.get("id")?),
+        public_id: row.get("public_id")?,
+        login: row.get("login")?,
+        role: row.get::<_, Stored<_>>("role")?.0,
+        status: row.get::<_, Stored<_>>("status")?.0,
+        account: person_account(row)?,
+        created_at_ms: row.get("created_at_ms")?,
+        last_seen_at_ms: row.get("last_seen_at_ms")?,
+    })
+}
+
+fn person_account(row: &Row<'_>) -> rusqlite::Result<Option<PersonAccount>> {
+    let Some(id) = row.get("account")? else { return Ok(None) };
+    let (public_id, name) = (row.get("account_public_id")?, row.get("account_name")?);
+    Ok(Some(PersonAccount { id: AccountId(id), public_id, name }))
+}
+
+pub(super) const INVITATIONS: &str = "
+    SELECT i.id, i.public_id, coalesce(i.role, p.role) AS role, a.id AS account, a.public_id AS account_public_id,
+           a.name AS account_name, p.login AS resets, i.note, i.created_at_ms, i.expires_at_ms, i.used_at_ms,
+           i.revoked_at_ms
+    FROM invitation i LEFT JOIN person p ON p.id = i.resets LEFT JOIN account a ON a.id = coalesce(i.account, p.account)";
+
+pub(super) fn invitation(row: &Row<'_>) -> rusqlite::Result<InvitationRow> {
+    Ok(InvitationRow {
+        public_id: row.get("public_id")?,
+        role: row.get::<_, Stored<_>>("role")?.0,
+        account: person_account(row)?,
+        resets: row.get("resets")?,
+        note: row.get("note")?,
+        created_at_ms: row.get("created_at_ms")?,
+        expires_at_ms: row.get("expires_at_ms")?,
+        used_at_ms: row.get("used_at_ms")?,
+        revoked_at_ms: row.get("revoked_at_ms")?,
+    })
+}
+
+pub(super) const SESSIONS: &str = "
+    SELECT public_id, person, created_at_ms, last_seen_at_ms, expires_at_ms, address, agent FROM session";
+
+pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    Ok(SessionRow {
+        public_id: row.get("public_id")?,
+        created_at_ms: row.get("created_at_ms")?,
+        last_seen_at_ms: row.get("last_seen_at_ms")?,
+        expires_at_ms: row.get("expires_at_ms")?,
+        address: row.get::<_, Option<Stored<_>>>("address")?.map(|address| address.0),
+        agent: row.get("agent")?,
+    })
+}
+
+pub(super) const CODES: &str = "
+    SELECT c.id, c.public_id, c.name, c.ending, c.amount, c.note, c.created_at_ms, c.expires_at_ms, c.voided_at_ms,
+           c.redeemed_at_ms, a.name AS redeemed_by
+    FROM redeem_code c LEFT JOIN account a ON a.id = c.redeemed_by";
+
+pub(super) fn code(row: &Row<'_>) -> rusqlite::Result<CodeRow> {
+    Ok(CodeRow {
+        public_id: row.get("public_id")?,
+        name: row.get("name")?,
+        ending: row.get("ending")?,
+        amount: Nano(row.get("amount")?),
+        note: row.get("note")?,
+        created_at_ms: row.get("created_at_ms")?,
+        expires_at_ms: row.get("expires_at_ms")?,
+        voided_at_ms: row.get("voided_at_ms")?,
+        redeemed_at_ms: row.get("redeemed_at_ms")?,
+        redeemed_by: row.get("redeemed_by")?,
+    })
+}
+
+pub(super) const ACTIONS: &str =
+    "SELECT seq, actor_kind, actor_id, actor, action, target, before, after, address, at_ms FROM action";
+
+pub(super) fn action(row: &Row<'_>) -> rusqlite::Result<ActionRow> {
+    Ok(ActionRow {
+        seq: row.get("seq")?,
+        actor_kind: row.get("actor_kind")?,
+        actor_id: row.get("actor_id")?,
+        actor: row.get("actor")?,
+        action: row.get("action")?,
+        target: row.get("target")?,
+        before: row.get("before")?,
+        after: row.get("after")?,
+        address: row.get::<_, Option<Stored<_>>>("address")?.map(|address| address.0),
+        at_ms: row.get("at_ms")?,
+    })
+}
+
 /// A list as one column: a JSON array of strings, so that no separator can be part of an item.
 pub(super) fn list<T: ToString>(items: &[T]) -> String {
     let items: Vec<String> = items.iter().map(T::to_string).collect();
@@ -223,6 +323,24 @@ impl FromSql for Stored<AccountStatus> {
 impl FromSql for Stored<KeyStatus> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         one_of(value, &[KeyStatus::Active, KeyStatus::Disabled, KeyStatus::Deleted], KeyStatus::as_str)
+    }
+}
+
+impl FromSql for Stored<Role> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        one_of(value, &[Role::Operator, Role::Customer], Role::as_str)
+    }
+}
+
+impl FromSql for Stored<PersonStatus> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        one_of(value, &[PersonStatus::Active, PersonStatus::Disabled], PersonStatus::as_str)
+    }
+}
+
+impl FromSql for Stored<IpAddr> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map(Stored).map_err(FromSqlError::other)
     }
 }
 
