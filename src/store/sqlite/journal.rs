@@ -12,7 +12,7 @@ use std::path::Path;
 use rusqlite::{Transaction, params};
 
 use super::connection::{Place, Writer};
-use super::posting::{Posting, Words};
+use super::posting::{Posting, SPAN_MINUTE, SPAN_QUARTER, Words};
 use super::rows::{self, all, execute, first};
 use super::schema;
 use crate::store::contract::{Change, Journal, Recovery, StoreError};
@@ -84,18 +84,34 @@ impl Journal for SqliteJournal {
 }
 
 /// Removes the oldest records, by the time inside their ids: the table is in that order, so this finds them at once.
+/// When there are none left, the totals of short spans that no chart may ask for any more.
 fn prune(transaction: &Transaction<'_>, before_ms: i64) -> Result<u64, StoreError> {
     let oldest = first(transaction, OLDEST, params![first_id_at(before_ms), PRUNED_MAX], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, Option<[u8; 16]>>(1)?, row.get::<_, Option<i64>>(2)?))
     })?;
-    let Some((count, Some(through), Some(started_at_ms))) = oldest else { return Ok(0) };
+    let Some((count, Some(through), Some(started_at_ms))) = oldest else { return prune_spans(transaction) };
     execute(transaction, "DELETE FROM request WHERE id <= ?1", [through])?;
     execute(transaction, PRUNED, params![through, started_at_ms])?;
     Ok(u64::try_from(count).expect("a count is not negative"))
 }
 
+fn prune_spans(transaction: &Transaction<'_>) -> Result<u64, StoreError> {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let before_minute = now_ms / 60_000 - SPANS_KEPT_MINUTES;
+    for span in [SPAN_MINUTE, SPAN_QUARTER] {
+        let parameters = [span, before_minute / span, PRUNED_MAX];
+        let through: Option<i64> = first(transaction, OLDEST_SPANS, parameters, |row| row.get(0))?.flatten();
+        let Some(through) = through else { continue };
+        let gone = execute(transaction, "DELETE FROM usage_span WHERE span = ?1 AND nth <= ?2", [span, through])?;
+        // By what went, and not by the clock: that may have been wrong for a moment.
+        execute(transaction, PRUNED_SPANS, [through.saturating_add(1).saturating_mul(span)])?;
+        return Ok(u64::try_from(gone).unwrap_or(u64::MAX));
+    }
+    Ok(0)
+}
+
 /// The smallest id that a request of this moment can have.
-fn first_id_at(ms: i64) -> [u8; 16] {
+pub(super) fn first_id_at(ms: i64) -> [u8; 16] {
     // A UUID version 7 begins with 48 bits of milliseconds.
     let ms = ms.clamp(0, (1 << 48) - 1);
     let mut id = [0; 16];
@@ -126,5 +142,12 @@ const OLDEST: &str = "
 const PRUNED: &str = "
     UPDATE meta SET pruned_through = max(pruned_through, ?1), pruned_day = max(pruned_day, ?2 / 86400000)";
 
+const OLDEST_SPANS: &str = "
+    SELECT max(nth) FROM (SELECT nth FROM usage_span WHERE span = ?1 AND nth < ?2 ORDER BY nth LIMIT ?3)";
+
+const PRUNED_SPANS: &str = "UPDATE meta SET spans_from = max(spans_from, ?1)";
+
 const ORPHANS_MAX: i64 = 1_000;
 const PRUNED_MAX: i64 = 5_000;
+/// A week, and a day for those who look at it from another time zone.
+const SPANS_KEPT_MINUTES: i64 = 8 * 1_440;

@@ -145,7 +145,7 @@ impl Library for SqliteLibrary {
     }
 }
 
-fn usage(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
+pub(super) fn usage(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
     let count = |name| row.get::<_, Stored<u64>>(name).map(|count| count.0);
     Ok(UsageRow {
         group: row.get("group_name")?,
@@ -162,7 +162,7 @@ fn usage(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
 const CURSOR: &str = "
     SELECT revision, (SELECT coalesce(max(seq), 0) FROM ledger WHERE kind <> 'charge') FROM meta";
 
-const TOTALS: &str = "
+pub(super) const TOTALS: &str = "
     sum(u.requests) AS requests, sum(u.errors) AS errors, sum(u.input_tokens) AS input_tokens,
     sum(u.cached_input_tokens) AS cached_input_tokens, sum(u.output_tokens) AS output_tokens,
     sum(u.reasoning_tokens) AS reasoning_tokens, sum(u.charge) AS charge";

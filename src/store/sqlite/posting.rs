@@ -1,13 +1,13 @@
 //! One group of changes, as it is booked inside one transaction.
 //!
 //! A busy group has hundreds of charges on few accounts, so what they add up to is kept here and written once per
-//! account, key and day at the end; each ledger entry still carries the balance right after it.
+//! account, key and span of time at the end; each ledger entry still carries the balance right after it.
 //!
 //! Always true: booking a change that is already in the books changes nothing, so any group may be booked again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Transaction, params, params_from_iter};
 
 use super::rows::{execute, first};
 use crate::core::account::AccountId;
@@ -23,7 +23,8 @@ pub(super) struct Posting<'a> {
     balances: BTreeMap<i64, Balance>,
     spent: BTreeMap<i64, i64>,
     used_at_ms: BTreeMap<i64, i64>,
-    days: BTreeMap<DayKey, DayTotals>,
+    days: BTreeMap<DayKey, Totals>,
+    spans: BTreeMap<SpanKey, Totals>,
 }
 
 impl<'a> Posting<'a> {
@@ -35,6 +36,7 @@ impl<'a> Posting<'a> {
             spent: BTreeMap::new(),
             used_at_ms: BTreeMap::new(),
             days: BTreeMap::new(),
+            spans: BTreeMap::new(),
         }
     }
 
@@ -86,23 +88,10 @@ impl<'a> Posting<'a> {
             execute(self.transaction, KEY_USED, [key, at_ms])?;
         }
         for (key, totals) in &self.days {
-            let [day, account, api_key, model, upstream] = *key;
-            let DayTotals { requests, errors, input, cached_input, output, reasoning, charge } = *totals;
-            let row = [
-                day,
-                account,
-                api_key,
-                model,
-                upstream,
-                requests,
-                errors,
-                input,
-                cached_input,
-                output,
-                reasoning,
-                charge,
-            ];
-            execute(self.transaction, ADD_TO_DAY, row)?;
+            execute(self.transaction, ADD_TO_DAY, params_from_iter(key.iter().chain(&totals.0)))?;
+        }
+        for (key, totals) in &self.spans {
+            execute(self.transaction, ADD_TO_SPAN, params_from_iter(key.iter().chain(&totals.0)))?;
         }
         Ok(())
     }
@@ -197,18 +186,16 @@ impl<'a> Posting<'a> {
     fn count(&mut self, row: &RequestRow) -> Result<(), StoreError> {
         let model = self.words.id(self.transaction, &row.model)?;
         let upstream = self.words.id(self.transaction, &row.upstream)?;
-        let day = row.started_at_ms.div_euclid(DAY_MS);
+        let minute = row.started_at_ms.div_euclid(MINUTE_MS);
         let AccountId(account) = row.account;
         let KeyId(key) = row.key;
-        let totals = self.days.entry([day, account, key, model, upstream]).or_default();
-        // Counts are bounded one by one, so no sum of a group can overflow; money has its own check.
-        totals.requests += 1;
-        totals.errors += i64::from(row.outcome != Outcome::Ok);
-        totals.input += stored(row.input_tokens);
-        totals.cached_input += stored(row.cached_input_tokens);
-        totals.output += stored(row.output_tokens);
-        totals.reasoning += stored(row.reasoning_tokens);
-        totals.charge = totals.charge.checked_add(row.charge.0).ok_or_else(too_large)?;
+        let totals = Totals::of(row);
+        self.days.entry([minute.div_euclid(SPAN_DAY), account, key, model, upstream]).or_default().add(&totals)?;
+        self.spans.entry([SPAN_MINUTE, minute, account, key, model, upstream]).or_default().add(&totals)?;
+        for span in [SPAN_MINUTE, SPAN_QUARTER, SPAN_DAY] {
+            let all = [span, minute.div_euclid(span), EVERYBODY, EVERYBODY, model, upstream];
+            self.spans.entry(all).or_default().add(&totals)?;
+        }
         Ok(())
     }
 }
@@ -252,15 +239,32 @@ struct Balance {
 /// Day, account, key, model, upstream: the primary key of `usage_day`.
 type DayKey = [i64; 5];
 
+/// Span, its number, account, key, model, upstream: the primary key of `usage_span`.
+type SpanKey = [i64; 6];
+
+/// Requests, errors, input, cached input, output and reasoning tokens, charge: the columns of totals in their order.
 #[derive(Clone, Copy, Default)]
-struct DayTotals {
-    requests: i64,
-    errors: i64,
-    input: i64,
-    cached_input: i64,
-    output: i64,
-    reasoning: i64,
-    charge: i64,
+struct Totals([i64; 7]);
+
+impl Totals {
+    fn of(row: &RequestRow) -> Self {
+        Totals([
+            1,
+            i64::from(row.outcome != Outcome::Ok),
+            stored(row.input_tokens),
+            stored(row.cached_input_tokens),
+            stored(row.output_tokens),
+            stored(row.reasoning_tokens),
+            row.charge.0,
+        ])
+    }
+
+    fn add(&mut self, more: &Totals) -> Result<(), StoreError> {
+        for (sum, value) in self.0.iter_mut().zip(more.0) {
+            *sum = sum.checked_add(value).ok_or_else(too_large)?;
+        }
+        Ok(())
+    }
 }
 
 fn ended(change: &Change) -> Option<RequestId> {
@@ -317,7 +321,25 @@ const ADD_TO_DAY: &str = "
         output_tokens = output_tokens + excluded.output_tokens,
         reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge";
 
-const DAY_MS: i64 = 86_400_000;
+const ADD_TO_SPAN: &str = "
+    INSERT INTO usage_span (span, nth, account, key, model, upstream, requests, errors, input_tokens,
+                            cached_input_tokens, output_tokens, reasoning_tokens, charge)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+    ON CONFLICT (span, nth, account, key, model, upstream) DO UPDATE SET
+        requests = requests + excluded.requests, errors = errors + excluded.errors,
+        input_tokens = input_tokens + excluded.input_tokens,
+        cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
+        output_tokens = output_tokens + excluded.output_tokens,
+        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge";
+
+/// The account, and the key, of those totals in `usage_span` that are of all of them.
+pub(super) const EVERYBODY: i64 = 0;
+/// Lengths of spans in minutes.
+pub(super) const SPAN_MINUTE: i64 = 1;
+pub(super) const SPAN_QUARTER: i64 = 15;
+pub(super) const SPAN_DAY: i64 = 1_440;
+
+const MINUTE_MS: i64 = 60_000;
 /// A request has at most ten kinds of input, each at most [`COUNT_MAX`].
 const TOKENS_MAX: u64 = 10 * COUNT_MAX;
 /// Names come from the configuration, which has dozens.

@@ -27,6 +27,14 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The version that the file has.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] if it cannot be read.
+pub(super) fn version(connection: &Connection) -> Result<u32, StoreError> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(fault)
+}
+
 /// Looks for damage before the journal writes: every page of a small file. A large file would keep a starting server
 /// waiting, so there the tables' first pages have to do.
 ///
@@ -99,10 +107,13 @@ fn check(snapshot: &Transaction<'_>) -> Result<i64, StoreError> {
 const APPLICATION_ID: i64 = 0x544F_4C4C;
 
 /// In order; the first makes version 1. A script that was ever released is never edited.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_books.sql"), include_str!("../migrations/0002_people.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_books.sql"),
+    include_str!("../migrations/0002_people.sql"),
+    include_str!("../migrations/0003_bill.sql"),
+];
 
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 16] = [
     "meta",
     "account",
     "api_key",
@@ -111,6 +122,7 @@ const TABLES: [&str; 15] = [
     "word",
     "request",
     "usage_day",
+    "usage_span",
     "admin_token",
     "person",
     "session",

@@ -6,6 +6,7 @@ mod files;
 mod journal;
 mod library;
 mod properties;
+mod reports;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
