@@ -8,6 +8,7 @@
 //! | 7 | [`cli`] | the command line, one file per noun |
 //! | 6 | [`server`] | composition root: builds everything, reload, upgrade, shutdown |
 //! | 5 | [`edge`] | Pingora, and nothing but: sockets become requests |
+//! | 5 | [`console`] | axum: web pages and the admin API |
 //! | 4 | [`pipeline`] | one request's path: read its stages in order and you know the product |
 //! | 3 | [`ledger`] | money's only door: holds, settlement, group commit |
 //! | 2 | [`config`] | the YAML as written, then as needed, or every fault |
@@ -20,6 +21,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod core;
 pub mod edge;
 pub mod ledger;

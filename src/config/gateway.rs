@@ -49,6 +49,18 @@ pub struct Console {
     pub listen: SocketAddr,
     /// Without a slash at the end; empty if unknown.
     pub public_url: String,
+    /// Where clients reach the edge, as pages tell it; without a slash at the end, empty: as it listens.
+    pub edge_url: String,
+    pub sign_up: SignUp,
+}
+
+/// Who may become a customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignUp {
+    /// Whoever an operator sends a link.
+    Invite,
+    /// Anybody who finds the console.
+    Open,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,12 +151,15 @@ pub fn edge<'t>(fields: &Fields<'t>, listeners: &mut Vec<Listener<'t>>) -> Edge 
 
 pub fn console<'t>(fields: &Fields<'t>, listeners: &mut Vec<Listener<'t>>) -> Console {
     let listen = address(fields, CONSOLE_LISTEN, listeners);
-    let public_url = fields.or("public_url", String::new(), |place| place.parse_unquoted(public_url));
+    let public_url = fields.or("public_url", String::new(), |place| place.parse_unquoted(url_or_empty));
+    let edge_url = fields.or("edge_url", String::new(), |place| place.parse_unquoted(url_or_empty));
+    let sign_up = fields
+        .or("sign_up", SignUp::Invite, |place| place.choice(&[("invite", SignUp::Invite), ("open", SignUp::Open)]));
     if !public_url.starts_with("https://") {
         let place = fields.get("listen").unwrap_or_else(|| fields.place.clone());
         warn_open(&place, listen, "set public_url to the https address of the proxy before it, or listen on 127.0.0.1");
     }
-    Console { listen, public_url }
+    Console { listen, public_url, edge_url, sign_up }
 }
 
 pub fn metrics<'t>(fields: &Fields<'t>, listeners: &mut Vec<Listener<'t>>) -> Metrics {
@@ -304,7 +319,7 @@ fn check_body_sizes(fields: &Fields<'_>, edge: &Edge) {
     fields.get(name).unwrap_or_else(|| fields.place.clone()).fault(problem, "write a larger size");
 }
 
-fn public_url(text: &str) -> Result<String, Wrong> {
+fn url_or_empty(text: &str) -> Result<String, Wrong> {
     if text.is_empty() {
         return Ok(String::new());
     }

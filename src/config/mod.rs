@@ -37,7 +37,9 @@ use crate::core::catalog::Catalog;
 
 pub use expand::Env;
 pub use fault::{Fault, Faults};
-pub use gateway::{Console, Durability, Edge, EdgeTls, LogFormat, LogLevel, Logging, Metrics, Storage, StorageUrl};
+pub use gateway::{
+    Console, Durability, Edge, EdgeTls, LogFormat, LogLevel, Logging, Metrics, SignUp, Storage, StorageUrl,
+};
 
 /// Everything that the process is told.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! Everything above imports from here; nothing here imports from above.
 
 pub mod account;
+pub mod address;
 pub mod admin_token;
 pub mod api_error;
 pub mod catalog;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
+use crate::core::address;
 use crate::pipeline::authenticate::Presented;
 
 /// The key, from whichever of its headers. A `Bearer` that is empty is no key.
@@ -36,27 +37,12 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     Some(value[7..].trim_ascii()).filter(|text| !text.is_empty())
 }
 
-/// The client's address: the peer's, or, where the peer is a trusted proxy, the rightmost address in
-/// `X-Forwarded-For` that no trusted proxy has. Everything left of it could have been written by anybody.
+/// The client's address; see [`address::client`].
 pub fn client_address(session: &Session, trusted_proxies: &[IpNet]) -> IpAddr {
-    let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip().to_canonical());
+    let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
     let Some(peer) = peer else { return IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
-    let trusted = |address: IpAddr| trusted_proxies.iter().any(|net| net.contains(&address));
-    if trusted_proxies.is_empty() || !trusted(peer) {
-        return peer;
-    }
-    let values = session.req_header().headers.get_all("x-forwarded-for");
-    let hops: Vec<&str> =
-        values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).collect();
-    let mut address = peer;
-    for hop in hops.iter().rev() {
-        let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
-        address = hop.to_canonical();
-        if !trusted(address) {
-            break;
-        }
-    }
-    address
+    let forwarded = session.req_header().headers.get_all("x-forwarded-for");
+    address::client(peer, trusted_proxies, forwarded.iter().filter_map(|value| value.to_str().ok()))
 }
 
 /// The path as it stood on the wire, without its query.

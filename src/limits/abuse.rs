@@ -12,6 +12,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pingora_limits::rate::{Rate, RateComponents};
 
+use crate::core::address::Origin;
+
 pub struct FailedKeys {
     /// Behind a lock because `Rate` computes the time before it reads the start of the window: two threads at the
     /// window's end can subtract the later from the earlier. Only failed keys ever wait here.
@@ -40,25 +42,6 @@ impl FailedKeys {
 impl Default for FailedKeys {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Whom an address stands for. Everybody with IPv6 owns a whole /64 and could change addresses at will.
-#[derive(Hash, PartialEq, Eq, Debug)]
-enum Origin {
-    V4([u8; 4]),
-    V6([u8; 8]),
-}
-
-impl Origin {
-    fn of(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(address) => Origin::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Origin::V6([a, b, c, d, e, f, g, h])
-            }
-        }
     }
 }
 

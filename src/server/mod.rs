@@ -4,11 +4,14 @@
 //! nothing listens before the books are recovered and balanced, and nothing is bound before it can be served.
 //!
 //! - [`sockets`]: what is listened on, bound or inherited; [`tls`]: its certificates.
+//! - [`running`]: the gateway as the console sees it; [`invitation`]: the first operator's way in.
 //! - [`files`]: whether the configuration changed. [`logging`], [`scrape`]: what an operator sees.
 //! - [`upgrade`]: how one process takes the place of another.
 
 mod files;
+mod invitation;
 mod logging;
+mod running;
 mod scrape;
 mod sockets;
 mod tls;
@@ -24,10 +27,12 @@ use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config::{self, Config, Loaded, StorageUrl};
+use crate::console::gateway::Reload;
+use crate::console::{self, Console};
 use crate::core::catalog::{Catalog, UpstreamKind};
 use crate::core::key;
 use crate::edge::listener::{Door, TlsConfig};
@@ -39,6 +44,7 @@ use crate::store;
 use crate::store::contract::{Recovery, Storage};
 use crate::upstream::{self, DemoPlace, Fleet};
 
+use running::{ReloadAsked, Running};
 use sockets::{Purpose, Socket};
 use upgrade::{Predecessor, Relay, Rendezvous, Successor};
 
@@ -75,6 +81,13 @@ pub fn run(config_path: PathBuf, loaded: Loaded, upgrade: bool) -> Result<()> {
     result
 }
 
+/// Where it can be reached.
+struct Doors {
+    edge: String,
+    console: String,
+    metrics: Option<SocketAddr>,
+}
+
 /// A running gateway.
 struct Server {
     config_path: PathBuf,
@@ -87,6 +100,9 @@ struct Server {
     storage: Arc<dyn Storage>,
     sockets: Arc<[Socket]>,
     metrics_task: Option<AbortHandle>,
+    running: Arc<Running>,
+    reload_asked: mpsc::Receiver<ReloadAsked>,
+    console: Arc<console::listener::Listener>,
     tls: Option<TlsConfig>,
     /// The process before this one, and what still runs there.
     predecessor: Option<(Predecessor, Carried)>,
@@ -98,7 +114,7 @@ struct Server {
 
 impl Server {
     async fn start(config_path: PathBuf, loaded: Loaded, threads: usize, upgrade: bool) -> Result<Server> {
-        let Loaded { mut config, files, .. } = loaded;
+        let Loaded { mut config, files, warnings } = loaded;
         let catalog = Arc::new(std::mem::take(&mut config.catalog));
         let metrics = Arc::new(Metrics::new().context("the metrics could not be registered")?);
         let tls = config.edge.tls.as_ref().map(tls::server_config).transpose()?;
@@ -129,6 +145,12 @@ impl Server {
             config.edge.body_memory,
         ));
         let door = Door::new(pipeline.clone(), config.edge.header_timeout, threads);
+        let (running, reload_asked) = Running::new(&config_path, &config, &warnings, pipeline.clone(), &sockets)?;
+        let running = Arc::new(running);
+        let inner = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "playground").await?;
+        let console = Console::new(running.clone(), storage.clone(), pipeline.ledger.clone(), inner.local_addr()?);
+        let console = console.listener(config.edge.trusted_proxies.clone());
+        tasks.spawn(door.clone().accept(inner, None));
         Ok(Server {
             config_path,
             config,
@@ -139,6 +161,9 @@ impl Server {
             storage,
             sockets,
             metrics_task: None,
+            running,
+            reload_asked,
+            console,
             tls,
             predecessor,
             carrying: Arc::default(),
@@ -152,7 +177,7 @@ impl Server {
         if let Some((predecessor, carried)) = self.predecessor.take() {
             self.relieve(predecessor, carried)?;
         }
-        let (edge, metrics) = self.open_doors()?;
+        let Doors { edge, console, metrics } = self.open_doors()?;
         self.start_background_tasks();
 
         let mut terminate = signal(SignalKind::terminate())?;
@@ -162,7 +187,8 @@ impl Server {
         let mut watch = files::FileWatch::new(&self.files);
         let mut look = tokio::time::interval(LOOK_AT_FILES_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        tracing::info!(edge, ?metrics, "ready");
+        tracing::info!(edge, console, ?metrics, "ready");
+        invitation::offer(self.storage.clone(), self.running.console_url()).await;
         let replaced = loop {
             tokio::select! {
                 _ = terminate.recv() => break false,
@@ -172,24 +198,35 @@ impl Server {
                         break true;
                     }
                 }
-                _ = hangup.recv() => watch = self.reload_watched().await,
+                _ = hangup.recv() => (watch, _) = self.reload_watched().await,
+                Some(asked) = self.reload_asked.recv() => {
+                    let result;
+                    (watch, result) = self.reload_watched().await;
+                    // Whoever asked may have left.
+                    let _ = asked.send(result);
+                }
                 _ = look.tick() => {
                     if watch.changed() {
-                        watch = self.reload_watched().await;
+                        (watch, _) = self.reload_watched().await;
                     }
                 }
             }
         };
         tracing::info!(patience = ?self.config.edge.drain, replaced, "stopping: running requests may finish");
         self.pipeline.start_draining();
+        self.console.close();
         // While a copy lives, connections would go on to queue up for nobody; or compete with the successor.
         self.sockets = Arc::default();
         if let Some(task) = self.metrics_task.take_if(|_| replaced) {
             task.abort();
         }
         let patience = self.config.edge.drain;
-        let drained =
-            async { if replaced { self.door.drain_politely(patience).await } else { self.door.drain(patience).await } };
+        let drained = async {
+            let all = if replaced { self.door.drain_politely(patience).await } else { self.door.drain(patience).await };
+            // What the playground showed has ended; its last words are on their way.
+            self.console.gone(CONSOLE_PATIENCE).await;
+            all
+        };
         tokio::select! {
             all = drained => {
                 if !all {
@@ -204,23 +241,30 @@ impl Server {
     }
 
     /// Accepts on every socket. Gives the addresses as the log shows them.
-    fn open_doors(&mut self) -> Result<(String, Option<SocketAddr>)> {
-        let (mut edge, mut metrics) = (Vec::new(), None);
+    fn open_doors(&mut self) -> Result<Doors> {
+        let (mut edge, mut console, mut metrics) = (Vec::new(), Vec::new(), None);
         for socket in self.sockets.iter() {
             let (listener, address) = (socket.listen()?, socket.address()?);
-            let (scheme, tls) = match socket.place.purpose {
-                Purpose::Edge => ("http", None),
-                Purpose::EdgeTls => ("https", self.tls.clone()),
+            match socket.place.purpose {
+                Purpose::Edge => {
+                    edge.push(format!("http://{address}"));
+                    self.tasks.spawn(self.door.clone().accept(listener, None));
+                }
+                Purpose::EdgeTls => {
+                    edge.push(format!("https://{address}"));
+                    self.tasks.spawn(self.door.clone().accept(listener, self.tls.clone()));
+                }
+                Purpose::Console => {
+                    console.push(format!("http://{address}"));
+                    self.tasks.spawn(self.console.clone().accept(listener));
+                }
                 Purpose::Metrics => {
                     metrics = Some(address);
                     self.metrics_task = Some(self.tasks.spawn(scrape::serve(listener, self.pipeline.clone())));
-                    continue;
                 }
-            };
-            edge.push(format!("{scheme}://{address}"));
-            self.tasks.spawn(self.door.clone().accept(listener, tls));
+            }
         }
-        Ok((edge.join(" "), metrics))
+        Ok(Doors { edge: edge.join(" "), console: console.join(" "), metrics })
     }
 
     /// Lets the process before this one finish what it runs, on a thread that may wait.
@@ -323,26 +367,33 @@ impl Server {
     }
 
     /// Reloads, and says what to watch from then on. What changes while it is read counts as a change.
-    async fn reload_watched(&mut self) -> files::FileWatch {
+    async fn reload_watched(&mut self) -> (files::FileWatch, Result<(), Vec<String>>) {
         let before = files::FileWatch::new(&self.files);
-        self.reload().await;
-        if self.files == before.files { before } else { files::FileWatch::new(&self.files) }
+        let result = self.reload().await;
+        let watch = if self.files == before.files { before } else { files::FileWatch::new(&self.files) };
+        (watch, result)
     }
 
     /// Takes over models, upstreams, prices, groups and limits whole, or keeps the old ones and says why.
-    async fn reload(&mut self) {
+    async fn reload(&mut self) -> Result<(), Vec<String>> {
         let result = self.try_reload().await;
         let reloads = &self.pipeline.metrics.config_reloads;
-        match result {
+        let (label, message) = match &result {
             Ok(()) => {
-                reloads.with_label_values(&["ok"]).inc();
                 tracing::info!("the configuration was reloaded");
+                ("ok", String::new())
             }
             Err(error) => {
-                reloads.with_label_values(&["rejected"]).inc();
                 tracing::error!("the configuration was not reloaded, the old one stays: {error:#}");
+                ("rejected", format!("{error:#}"))
             }
-        }
+        };
+        reloads.with_label_values(&[label]).inc();
+        self.running.reloaded(Reload { at_ms: now_ms(), ok: result.is_ok(), message });
+        result.map_err(|error| match error.downcast_ref::<config::Faults>() {
+            Some(faults) => faults.0.iter().map(ToString::to_string).collect(),
+            None => vec![format!("{error:#}")],
+        })
     }
 
     async fn try_reload(&mut self) -> Result<()> {
@@ -354,7 +405,7 @@ impl Server {
             // Valid, and what a file looks like that is being written at this moment.
             bail!("it sells no models any more; if that is meant, restart");
         }
-        for warning in warnings {
+        for warning in &warnings {
             tracing::warn!("{warning}");
         }
         for part in fixed_parts_changed(&self.config, &config) {
@@ -368,6 +419,7 @@ impl Server {
         }
         let next = build_snapshot(Arc::new(config.catalog), Some(&previous), self.demo.as_ref()).await?;
         self.pipeline.swap(next);
+        self.running.warned(&warnings);
         self.files = files;
         Ok(())
     }
@@ -526,3 +578,5 @@ const COME_IN_MAX: Duration = Duration::from_millis(300);
 /// How long new connections wait for a storage that is slow to write what is queued.
 const RELEASE_MAX: Duration = Duration::from_secs(5);
 const COME_IN_POLL: Duration = Duration::from_millis(5);
+/// How long the console's last answers may take to reach their readers.
+const CONSOLE_PATIENCE: Duration = Duration::from_secs(2);

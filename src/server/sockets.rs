@@ -30,6 +30,7 @@ pub(super) struct Place {
 pub(super) enum Purpose {
     Edge,
     EdgeTls,
+    Console,
     Metrics,
 }
 
@@ -38,6 +39,7 @@ impl Purpose {
         match self {
             Purpose::Edge => "edge",
             Purpose::EdgeTls => "edge, TLS",
+            Purpose::Console => "console",
             Purpose::Metrics => "metrics",
         }
     }
@@ -76,8 +78,13 @@ fn places(config: &Config) -> Vec<Place> {
         addresses.iter().map(|address| Place { purpose, address: *address }).collect::<Vec<_>>()
     };
     let tls = config.edge.tls.as_ref().map_or(&[][..], |tls| &tls.listen);
-    [of(Purpose::Edge, &config.edge.listen), of(Purpose::EdgeTls, tls), of(Purpose::Metrics, &[config.metrics.listen])]
-        .concat()
+    [
+        of(Purpose::Edge, &config.edge.listen),
+        of(Purpose::EdgeTls, tls),
+        of(Purpose::Console, &[config.console.listen]),
+        of(Purpose::Metrics, &[config.metrics.listen]),
+    ]
+    .concat()
 }
 
 /// A port can change its purpose between two processes; "any port" means nothing without its purpose.
