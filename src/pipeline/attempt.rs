@@ -19,6 +19,8 @@ pub struct Attempt {
     counted: bool,
     /// Whether a connection from the pool had gone stale once already.
     pub stale_retried: bool,
+    /// Whether another try had failed this request before.
+    is_retry: bool,
 }
 
 /// Why a try failed; it decides what is remembered of it.
@@ -42,8 +44,11 @@ impl Fault {
 
 impl Attempt {
     /// `None` if the member may not be called now: its breaker opened, or its last usable key went to rest, since the
-    /// route was made.
-    pub fn begin(candidate: Candidate, member: Arc<Member>, now: Instant) -> Option<Attempt> {
+    /// route was made; or this is a retry, and it has failed too many.
+    pub fn begin(candidate: Candidate, member: Arc<Member>, is_retry: bool, now: Instant) -> Option<Attempt> {
+        if is_retry && !member.retries.allows(now) {
+            return None;
+        }
         let pick = member.keys.pick(now)?;
         let (key_index, secret) = (pick.index, pick.secret.cloned());
         let breaker = member.breaker.begin(now)?;
@@ -55,6 +60,7 @@ impl Attempt {
             breaker: Some(breaker),
             counted: false,
             stale_retried: false,
+            is_retry,
         })
     }
 
@@ -77,9 +83,10 @@ impl Attempt {
     }
 
     /// The upstream is well: its answer has begun, or it judged the request.
-    pub fn succeeded(&mut self) {
+    pub fn succeeded(&mut self, now: Instant) {
         if let Some(breaker) = self.breaker.take() {
             breaker.succeeded();
+            self.member.retries.earn(now);
         }
     }
 
@@ -89,6 +96,10 @@ impl Attempt {
         }
         if let Fault::KeyRefused { rest, .. } = fault {
             self.member.keys.rest(self.key_index, now, rest);
+        }
+        // A stream that is cut late had been answered: that is no failed try.
+        if self.is_retry && self.breaker.is_some() {
+            self.member.retries.spend(now);
         }
         match (self.breaker.take(), fault) {
             (Some(breaker), Fault::Ill(_)) => breaker.failed(now),

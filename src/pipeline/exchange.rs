@@ -56,6 +56,8 @@ pub struct Exchange {
     pub arrived: Instant,
     /// How many keys of the present upstream were refused.
     keys_refused: usize,
+    /// Whether a try has failed.
+    is_retry: bool,
     /// What the client was told.
     pub status: u16,
     _in_flight: Option<InFlight>,
@@ -123,6 +125,7 @@ impl Exchange {
             checkpoint_at: None,
             arrived: now,
             keys_refused: 0,
+            is_retry: false,
             status: 0,
             _in_flight: None,
             finished: false,
@@ -196,7 +199,7 @@ impl Exchange {
             self.attempt = loop {
                 let candidate = route.advance()?;
                 let member = route.snapshot.fleet.member(&candidate.upstream.name)?.clone();
-                if let Some(attempt) = Attempt::begin(candidate, member, now) {
+                if let Some(attempt) = Attempt::begin(candidate, member, self.is_retry, now) {
                     break Some(attempt);
                 }
             };
@@ -215,6 +218,7 @@ impl Exchange {
         let metrics = self.pipeline.metrics.clone();
         if let Some(mut attempt) = self.attempt.take() {
             attempt.failed(fault, &metrics, now);
+            self.is_retry = true;
             if let (Fault::KeyRefused { .. }, Some(route)) = (fault, &mut self.route) {
                 // Another key of the same upstream may do, each once.
                 self.keys_refused += 1;
@@ -270,7 +274,7 @@ impl Exchange {
         if ((released && !released_before) || matches!(step, Step::Rejected(_)))
             && let Some(attempt) = &mut self.attempt
         {
-            attempt.succeeded();
+            attempt.succeeded(now);
         }
         if released && !end {
             let due = self.checkpoint_at.is_none_or(|at| now.saturating_duration_since(at) >= CHECKPOINT_EVERY);

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod health;
 pub mod probe;
 pub mod resolve;
+pub mod retries;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use balance::Dice;
 use credential::KeyRing;
 use health::Breaker;
 use resolve::Address;
+use retries::RetryBudget;
 
 pub struct Fleet {
     members: Vec<Arc<Member>>,
@@ -37,6 +39,7 @@ pub struct Fleet {
 pub struct Member {
     pub upstream: Arc<Upstream>,
     pub breaker: Arc<Breaker>,
+    pub retries: Arc<RetryBudget>,
     pub keys: Arc<KeyRing>,
     pub address: Arc<Address>,
 }
@@ -112,6 +115,7 @@ impl Member {
         let keys = before.map(|member| &member.keys).filter(|keys| keys.holds(&upstream.api_keys));
         Member {
             breaker: before.map(|member| Arc::clone(&member.breaker)).unwrap_or_default(),
+            retries: before.map(|member| Arc::clone(&member.retries)).unwrap_or_default(),
             keys: keys.cloned().unwrap_or_else(|| Arc::new(KeyRing::new(&upstream.api_keys, now))),
             address: before
                 .map(|member| Arc::clone(&member.address))
@@ -126,6 +130,7 @@ impl Member {
         Member {
             upstream,
             breaker: Arc::default(),
+            retries: Arc::default(),
             keys: Arc::new(KeyRing::new(token.as_slice(), now)),
             address: Arc::new(demo.map_or_else(Address::nowhere, |place| Address::fixed(place.address))),
         }

@@ -1,6 +1,6 @@
 //! One upstream fails, the next one answers, and the client never learns of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -274,4 +274,21 @@ async fn failover_works_over_http2_as_well() {
     let value: Value = answer.json().await.unwrap();
     assert_eq!(value["choices"][0]["message"]["content"], "hello");
     assert!(well.last().body == body.replacen("chat-model", "provider-chat", 1).as_bytes());
+}
+
+#[tokio::test]
+async fn upstreams_that_all_fail_are_not_each_asked_for_every_request() {
+    // A 404 opens no breaker: without a budget each of these would knock at every door.
+    let unknown = || Upstream::always(Reply::error(404, "no such model"));
+    let (first, second) = (unknown(), unknown());
+    let gateway = Gateway::start(&Config::chain(&[&first, &second]));
+    let started = Instant::now();
+    for _ in 0..60 {
+        gateway.chat(QUESTION).await.expect(500);
+    }
+    assert_eq!(first.count(), 60);
+    // Twenty, and one more each second.
+    let allowed = 20 + usize::try_from(started.elapsed().as_secs()).unwrap() + 1;
+    assert!((20..=allowed).contains(&second.count()), "{} of {allowed}", second.count());
+    gateway.audit();
 }
