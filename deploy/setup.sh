@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing, and only that: `setup.sh` to build and run, `setup.sh test` for the tests as well.
+# Installs what is missing, and only that: `setup.sh` to build and run, `setup.sh test` and
+# `setup.sh fuzz` for those as well.
 set -eu
 
 missing=()
@@ -8,6 +9,7 @@ need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need cc gcc
 need make make
 need cmake cmake # Pingora's zlib is built with it
+[ "${1:-}" != fuzz ] || need c++ g++ # libFuzzer
 if [ "${1:-}" = test ]; then
   need python3 python3
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)

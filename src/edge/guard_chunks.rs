@@ -6,7 +6,7 @@
 
 /// Where in a chunked body the last byte stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Chunks {
+pub struct Chunks {
     state: State,
     /// Of the chunk being read: what its size line said so far, then what is left of its data.
     size: u64,
@@ -34,15 +34,15 @@ enum State {
 
 /// A byte that does not belong where it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub struct Malformed;
 
 impl Chunks {
-    pub(super) fn new() -> Chunks {
+    pub fn new() -> Chunks {
         Chunks { state: State::Size, size: 0, count: 0 }
     }
 
     /// Takes the next bytes of the connection. What follows the body's end is not looked at.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         let mut rest = bytes;
         while let Some(byte) = rest.first() {
             if self.state == State::Data {

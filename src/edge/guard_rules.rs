@@ -37,6 +37,8 @@ pub fn judge(bytes: &[u8], judged_before: usize) -> Verdict {
     if bytes.len() < HTTP2_PREFACE.len() && HTTP2_PREFACE.starts_with(bytes) {
         return Verdict::Incomplete;
     }
+    // While it could have become the preface, the end in its middle was none.
+    let judged_before = if bytes.starts_with(b"PRI ") { 0 } else { judged_before };
     let Some(end) = memchr::memmem::find(&bytes[judged_before..], b"\r\n\r\n").map(|at| judged_before + at) else {
         return judge_unfinished(bytes);
     };
@@ -288,6 +290,10 @@ mod tests {
             assert_eq!(judge(&HTTP2_PREFACE[..length], 0), Verdict::Incomplete, "{length}");
         }
         assert_eq!(judge(HTTP2_PREFACE, 0), Verdict::Http2);
+        // What only began like it is a head with an end, seen late or not.
+        let almost = b"PRI * HTTP/2.0\r\n\r\nSMx";
+        assert!(matches!(judge(almost, 0), Verdict::Malformed(_)));
+        assert_eq!(judge(almost, almost.len() - 3), judge(almost, 0));
     }
 
     proptest! {

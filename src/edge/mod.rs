@@ -8,8 +8,8 @@
 mod answer;
 mod body;
 mod guard;
-mod guard_chunks;
-mod guard_rules;
+pub mod guard_chunks;
+pub mod guard_rules;
 mod head;
 pub mod listener;
 mod peer;
