@@ -6,7 +6,7 @@ use tollgate::edge::guard_chunks::Chunks;
 
 fuzz_target!(|input: (u16, &[u8])| {
     let (cut, bytes) = input;
-    let (mut whole, mut parts) = (Chunks::new(), Chunks::new());
+    let (mut whole, mut parts) = (Chunks::default(), Chunks::default());
     let (first, second) = bytes.split_at(usize::from(cut) % (bytes.len() + 1));
     let whole_verdict = whole.feed(bytes);
     let parts_verdict = parts.feed(first).and_then(|()| parts.feed(second));

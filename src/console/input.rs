@@ -74,7 +74,11 @@ async fn read(headers: &HeaderMap, body: axum::body::Body) -> Result<Bytes, Prob
         Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(Problem::too_large(BODY_BYTES_MAX as u64)),
         Ok(Err(_)) => return Err(Problem::invalid("The body broke off.")),
         Err(_) => {
-            return Err(Problem::new(http::StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body came too slowly."));
+            return Err(Problem::new(
+                http::StatusCode::REQUEST_TIMEOUT,
+                "invalid_request",
+                "The body came too slowly.",
+            ));
         }
     };
     if !bytes.is_empty() && !is_json(headers) {

@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
                     self.state = State::Deliver { bytes: std::mem::take(bytes), at: 0, chunks: None };
                 }
                 Verdict::Pass { head_bytes, chunked } => {
-                    let mut chunks = chunked.then(Chunks::new);
+                    let mut chunks = chunked.then(Chunks::default);
                     self.state = match judge_body(&mut chunks, &bytes[head_bytes..]) {
                         Ok(()) => State::Deliver { bytes: std::mem::take(bytes), at: 0, chunks },
                         Err(_) => State::refuse(Verdict::Malformed("The body's chunks are malformed.")),

@@ -36,11 +36,14 @@ enum State {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-impl Chunks {
-    pub fn new() -> Chunks {
+impl Default for Chunks {
+    /// Before the first byte of a body.
+    fn default() -> Chunks {
         Chunks { state: State::Size, size: 0, count: 0 }
     }
+}
 
+impl Chunks {
     /// Takes the next bytes of the connection. What follows the body's end is not looked at.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         let mut rest = bytes;
@@ -113,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn fed(body: &str) -> Result<State, Malformed> {
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::default();
         chunks.feed(body.as_bytes()).map(|()| chunks.state)
     }
 
@@ -153,7 +156,7 @@ mod tests {
             let mut body: String = chunks.iter().map(|data| format!("{:x}\r\n{data}\r\n", data.len())).collect();
             body.push_str("0\r\n\r\n");
             let cut = cut.min(body.len());
-            let mut judge = Chunks::new();
+            let mut judge = Chunks::default();
             prop_assert_eq!(judge.feed(&body.as_bytes()[..cut]), Ok(()));
             prop_assert_eq!(judge.feed(&body.as_bytes()[cut..]), Ok(()));
             prop_assert_eq!(judge.state, State::End);
@@ -161,7 +164,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = Chunks::new().feed(&bytes);
+            let _ = Chunks::default().feed(&bytes);
         }
     }
 }
