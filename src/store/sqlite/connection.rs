@@ -96,7 +96,7 @@ impl Writer {
             None => self.place.connect()?,
         };
         let outcome = transact(&mut connection, work);
-        if matches!(outcome, Ok(_) | Err(StoreError::Refused(_))) {
+        if matches!(outcome, Ok(_) | Err(StoreError::Refused(_) | StoreError::Repeated(_))) {
             self.connection = Some(connection);
         }
         outcome

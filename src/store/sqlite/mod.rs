@@ -4,21 +4,29 @@
 //! ([`SqliteLibrary`]) see a consistent past without stopping either. SQL is written here and nowhere else.
 //!
 //! - `connection` how connections are opened and how they fail; `schema` whose file it is and its versions
-//! - `journal` groups of changes, as `posting` books them; `desk`, `library`, `audit`, `backup` as their names say
-//! - `rows` between columns and values
+//! - `journal` groups of changes, as `posting` books them; `library`, `audit`, `backup` as their names say
+//! - `desk` what people do by hand to `accounts`, `credentials`, `people`, `codes`; each deed is noted in `actions`
+//! - `registry` the console's door, `reports` its pages
+//! - `rows` between columns and values, `rules` for what is made by hand
 //!
 //! Always true: the file, its log, its lock and the folder made for them are the owner's alone.
 
+mod accounts;
+mod actions;
 mod audit;
 mod backup;
+mod codes;
 mod connection;
+mod credentials;
 mod desk;
 mod journal;
 mod library;
+mod people;
 mod posting;
 mod registry;
 mod reports;
 mod rows;
+mod rules;
 mod schema;
 
 #[cfg(test)]
