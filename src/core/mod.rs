@@ -6,6 +6,7 @@ pub mod account;
 pub mod address;
 pub mod admin_token;
 pub mod api_error;
+pub mod bill;
 pub mod catalog;
 pub mod csv;
 pub mod key;

@@ -22,6 +22,10 @@ pub struct Nano(pub i64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pico(pub u64);
 
+/// A sum of pico-units, before markup and rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PicoSum(pub u128);
+
 /// What a group's prices are multiplied by, in parts per million: `1_000_000` is list price.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Markup(pub u32);
@@ -155,6 +159,18 @@ impl Pico {
     /// The price as written per unit.
     pub fn display_per_unit(self) -> String {
         Scaled(u128::from(self.0), PICO_DECIMALS).to_string()
+    }
+}
+
+impl fmt::Display for PicoSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_scaled(f, self.0, PICO_DECIMALS)
+    }
+}
+
+impl Serialize for PicoSum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

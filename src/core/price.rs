@@ -2,12 +2,11 @@
 //!
 //! A model has rate rows. One row prices all tokens of a request: of the rows with the request's tier (standard where
 //! the tier has none) the one with the largest threshold that the prompt exceeds, as providers bill long contexts.
-//! Products are added in 128 bits, multiplied by the group's markup and rounded once, up, to a nano-unit.
-//!
-//! Always true: cost is never negative, never wraps, and grows with each count.
+//! What comes of it is a [`Bill`], which adds up its lines, multiplies by the group's markup and rounds once.
 
 use std::collections::BTreeMap;
 
+use super::bill::{Bill, Item, Line};
 use super::money::{Markup, Nano, Pico};
 use super::usage::{ImageKind, Tier, Usage};
 
@@ -88,45 +87,65 @@ pub struct Bound {
 impl Price {
     /// What this usage costs a customer with this markup, for a request that started at `started_at_ms` (Unix).
     pub fn cost(&self, usage: &Usage, started_at_ms: i64, markup: Markup) -> Nano {
-        let rate = self.rate(usage.tier, usage.input_total(), self.is_off_peak(started_at_ms));
-        let mut pico = rate.map_or(0, |rate| rate.tokens_cost(usage));
-        pico = pico.saturating_add(self.units_cost(usage));
+        self.bill(usage, started_at_ms, markup).total()
+    }
+
+    /// The same, line by line.
+    pub fn bill(&self, usage: &Usage, started_at_ms: i64, markup: Markup) -> Bill {
+        let mut bill = Bill::new(markup);
+        if let Some(rate) = self.rate(usage.tier, usage.input_total(), self.is_off_peak(started_at_ms)) {
+            rate.put_tokens(usage, &mut bill);
+        }
+        bill.put(Item::PerRequest, 1, self.unit.per_request);
+        bill.put(Item::SearchUnit, usage.search_units, self.unit.per_search_unit);
+        bill.put(Item::Page, usage.pages, self.unit.per_page);
+        bill.put(Item::WebSearch, usage.web_searches, self.unit.per_web_search);
+        bill.put(Item::AudioSeconds, usage.audio_ms, self.unit.per_audio_second);
+        bill.put(Item::Characters, usage.characters, self.unit.per_million_characters);
         // A model that bills tokens bills its pictures as tokens too; a price per picture is for those that do not.
         if usage.images > 0 {
-            pico = pico.saturating_add(times(usage.images, self.image_price(&self.images, &usage.image_kind)));
+            bill.put(Item::Image, usage.images, self.image_price(&self.images, &usage.image_kind));
         }
-        round_up(pico, markup)
+        bill
     }
 
     /// The most that a request within `bound` can cost, at the dearest row that can apply.
+    pub fn ceiling(&self, bound: &Bound, started_at_ms: i64, markup: Markup) -> Nano {
+        self.ceiling_bill(bound, started_at_ms, markup).total()
+    }
+
+    /// The same, line by line.
     ///
     /// Which row applies is known only from the answer (it names the tier, and counts the prompt), so every row that
     /// the bound leaves possible is considered, and each count at its dearest category.
-    pub fn ceiling(&self, bound: &Bound, started_at_ms: i64, markup: Markup) -> Nano {
+    pub fn ceiling_bill(&self, bound: &Bound, started_at_ms: i64, markup: Markup) -> Bill {
         let off_peak = self.is_off_peak(started_at_ms);
-        let tokens = self
+        let dearest = self
             .rates
             .iter()
             .filter(|rate| rate.tier == Tier::Standard || rate.tier == bound.tier)
             .filter(|rate| rate.admits(bound.input_tokens) && (off_peak || !rate.off_peak))
             .map(|rate| {
-                times(bound.input_tokens, rate.dearest_input())
-                    .saturating_add(times(bound.output_tokens, rate.dearest_output()))
+                let input = Line { item: Item::Input, quantity: bound.input_tokens, price: rate.dearest_input() };
+                let output = Line { item: Item::Output, quantity: bound.output_tokens, price: rate.dearest_output() };
+                [input, output]
             })
-            .max()
-            .unwrap_or(0);
-        let mut pico = tokens
-            .saturating_add(u128::from(self.unit.per_request.0))
-            .saturating_add(times(bound.search_units, self.unit.per_search_unit))
-            .saturating_add(audio_cost(bound.audio_ms, self.unit.per_audio_second))
-            .saturating_add(characters_cost(bound.characters, self.unit.per_million_characters));
+            .max_by_key(|[input, output]| input.amount().0.saturating_add(output.amount().0));
+        let mut bill = Bill::new(markup);
+        for line in dearest.into_iter().flatten() {
+            bill.put(line.item, line.quantity, line.price);
+        }
+        bill.put(Item::PerRequest, 1, self.unit.per_request);
+        bill.put(Item::SearchUnit, bound.search_units, self.unit.per_search_unit);
+        bill.put(Item::AudioSeconds, bound.audio_ms, self.unit.per_audio_second);
+        bill.put(Item::Characters, bound.characters, self.unit.per_million_characters);
         if bound.images > 0 {
             let each = self
                 .image_price(&self.images, &bound.image_kind)
                 .max(self.image_price(&self.image_estimate, &bound.image_kind));
-            pico = pico.saturating_add(times(bound.images, each));
+            bill.put(Item::Image, bound.images, each);
         }
-        round_up(pico, markup)
+        bill
     }
 
     /// Whether pictures have a price of their own; otherwise they are billed by their tokens.
@@ -142,15 +161,6 @@ impl Price {
                 .max_by_key(|rate| (rate.off_peak, rate.above_prompt_tokens))
         };
         best(tier).or_else(|| best(Tier::Standard))
-    }
-
-    fn units_cost(&self, usage: &Usage) -> u128 {
-        u128::from(self.unit.per_request.0)
-            .saturating_add(times(usage.search_units, self.unit.per_search_unit))
-            .saturating_add(times(usage.pages, self.unit.per_page))
-            .saturating_add(times(usage.web_searches, self.unit.per_web_search))
-            .saturating_add(audio_cost(usage.audio_ms, self.unit.per_audio_second))
-            .saturating_add(characters_cost(usage.characters, self.unit.per_million_characters))
     }
 
     /// One picture: by quality and size, else by size, else the price for any picture. A picture of a kind that the
@@ -198,29 +208,25 @@ impl Rate {
     }
 
     /// The fallbacks are the price book's: whatever has no price of its own costs what its parent costs.
-    fn tokens_cost(&self, usage: &Usage) -> u128 {
+    fn put_tokens(&self, usage: &Usage, bill: &mut Bill) {
         let cached_input = self.cached_input.unwrap_or(self.input);
         let cache_write = self.cache_write.unwrap_or(self.input);
         let audio_input = self.audio_input.unwrap_or(self.input);
         let image_input = self.image_input.unwrap_or(self.input);
-        [
-            (usage.input_text, self.input),
-            (usage.input_cached, cached_input),
-            (usage.input_cache_write, cache_write),
-            (usage.input_cache_write_1h, self.cache_write_1h.unwrap_or(cache_write)),
-            (usage.input_cache_write_12h, self.cache_write_12h.unwrap_or(cache_write)),
-            (usage.input_audio, audio_input),
-            (usage.input_cached_audio, self.cached_audio_input.unwrap_or(audio_input)),
-            (usage.input_image, image_input),
-            (usage.input_cached_image, self.cached_image_input.unwrap_or(image_input)),
-            (usage.input_video, self.video_input.unwrap_or(self.input)),
-            (usage.output_text, self.output),
-            (usage.output_reasoning, self.reasoning.unwrap_or(self.output)),
-            (usage.output_audio, self.audio_output.unwrap_or(self.output)),
-            (usage.output_image, self.image_output.unwrap_or(self.output)),
-        ]
-        .into_iter()
-        .fold(0u128, |sum, (count, price)| sum.saturating_add(times(count, price)))
+        bill.put(Item::Input, usage.input_text, self.input);
+        bill.put(Item::CachedInput, usage.input_cached, cached_input);
+        bill.put(Item::CacheWrite, usage.input_cache_write, cache_write);
+        bill.put(Item::CacheWrite1h, usage.input_cache_write_1h, self.cache_write_1h.unwrap_or(cache_write));
+        bill.put(Item::CacheWrite12h, usage.input_cache_write_12h, self.cache_write_12h.unwrap_or(cache_write));
+        bill.put(Item::AudioInput, usage.input_audio, audio_input);
+        bill.put(Item::CachedAudioInput, usage.input_cached_audio, self.cached_audio_input.unwrap_or(audio_input));
+        bill.put(Item::ImageInput, usage.input_image, image_input);
+        bill.put(Item::CachedImageInput, usage.input_cached_image, self.cached_image_input.unwrap_or(image_input));
+        bill.put(Item::VideoInput, usage.input_video, self.video_input.unwrap_or(self.input));
+        bill.put(Item::Output, usage.output_text, self.output);
+        bill.put(Item::Reasoning, usage.output_reasoning, self.reasoning.unwrap_or(self.output));
+        bill.put(Item::AudioOutput, usage.output_audio, self.audio_output.unwrap_or(self.output));
+        bill.put(Item::ImageOutput, usage.output_image, self.image_output.unwrap_or(self.output));
     }
 
     fn dearest_input(&self) -> Pico {
@@ -244,27 +250,6 @@ impl Rate {
         [self.reasoning, self.audio_output, self.image_output].into_iter().flatten().fold(self.output, Pico::max)
     }
 }
-
-fn times(count: u64, price: Pico) -> u128 {
-    u128::from(count).saturating_mul(u128::from(price.0))
-}
-
-fn audio_cost(audio_ms: u64, per_second: Pico) -> u128 {
-    times(audio_ms, per_second).div_ceil(1_000)
-}
-
-fn characters_cost(characters: u64, per_million: Pico) -> u128 {
-    times(characters, per_million).div_ceil(1_000_000)
-}
-
-/// The one rounding: pico-units times markup, up to the next nano-unit. Rounding down would make tiny requests free.
-fn round_up(pico: u128, markup: Markup) -> Nano {
-    let nano = pico.saturating_mul(u128::from(markup.0)).div_ceil(PPM * PICO_PER_NANO);
-    Nano(i64::try_from(nano).unwrap_or(i64::MAX))
-}
-
-const PPM: u128 = 1_000_000;
-const PICO_PER_NANO: u128 = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -405,6 +390,42 @@ mod tests {
             for digit in &digits[1..5] { expected += digit * scale; scale *= 1_000_000_000; }
             let expected = i64::try_from(expected).unwrap_or(i64::MAX);
             prop_assert_eq!(price(vec![rate]).cost(&usage, 0, Markup(ppm)), Nano(expected));
+        }
+
+        /// What the stored text of a bill shows, reckoned by hand, is the charge.
+        #[test]
+        fn the_lines_times_the_markup_are_the_cost(rate in any_rate(), counts in proptest::array::uniform14(0..1_000_000_000u64),
+                                                   others in proptest::array::uniform6(0..1_000_000u64),
+                                                   prices in proptest::array::uniform6(0..1_000_000_000u64),
+                                                   per_image in proptest::option::of(0..1_000_000_000_000u64), ppm in 0..10_000_000u32) {
+            let mut book = price(vec![rate]);
+            let [per_request, per_audio_second, per_million_characters, per_search_unit, per_page, per_web_search] = prices.map(Pico);
+            let per_image = per_image.map(Pico);
+            book.unit = UnitPrices { per_request, per_image, per_audio_second, per_million_characters, per_search_unit, per_page, per_web_search };
+            let [input_text, input_cached, input_cache_write, input_cache_write_1h, input_cache_write_12h, input_audio, input_cached_audio,
+                 input_image, input_cached_image, input_video, output_text, output_reasoning, output_audio, output_image] = counts;
+            let [images, audio_ms, characters, search_units, pages, web_searches] = others;
+            let usage = Usage {
+                input_text, input_cached, input_cache_write, input_cache_write_1h, input_cache_write_12h, input_audio, input_cached_audio,
+                input_image, input_cached_image, input_video, output_text, output_reasoning, output_audio, output_image,
+                images, audio_ms, characters, search_units, pages, web_searches, ..Usage::default()
+            };
+            let text = book.bill(&usage, 0, Markup(ppm)).to_string();
+            let mut pico = 0;
+            for line in text.split(';').filter(|part| !part.starts_with('x')) {
+                let words: Vec<&str> = line.split(' ').collect();
+                let product: u128 = words[1].parse::<u128>().unwrap() * words[2].parse::<u128>().unwrap();
+                let divisor = match words[0] { "audio_seconds" => 1_000, "characters" => 1_000_000, _ => 1 };
+                pico += product / divisor + u128::from(product % divisor > 0);
+            }
+            let marked_up = pico * u128::from(ppm);
+            let expected = marked_up / 1_000_000_000 + u128::from(marked_up % 1_000_000_000 > 0);
+            let expected_nano = Nano(i64::try_from(expected).unwrap_or(i64::MAX));
+            prop_assert_eq!(book.cost(&usage, 0, Markup(ppm)), expected_nano);
+            prop_assert_eq!(Bill::parse(&text).map(|bill| bill.total()), Some(expected_nano));
+            // Nothing that was used is missing.
+            let tokens: u64 = book.bill(&usage, 0, Markup(ppm)).lines().filter(|line| line.item.is_tokens()).map(|line| line.quantity).sum();
+            prop_assert_eq!(tokens, usage.input_total() + usage.output_total());
         }
 
         #[test]

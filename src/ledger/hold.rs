@@ -268,6 +268,7 @@ impl Hold {
             reasoning_tokens: 0,
             charge,
             price_version: std::mem::take(&mut self.new.price_version),
+            bill: String::new(),
             started_at_ms: self.new.started_at_ms,
             ttft_ms: None,
             duration_ms: u32::try_from(self.opened.elapsed().as_millis()).unwrap_or(u32::MAX),

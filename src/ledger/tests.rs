@@ -102,6 +102,7 @@ fn record(charge: i64) -> RequestRow {
         reasoning_tokens: 0,
         charge: Nano(charge),
         price_version: "v1".into(),
+        bill: String::new(),
         started_at_ms: 7,
         ttft_ms: Some(1),
         duration_ms: 2,

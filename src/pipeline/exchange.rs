@@ -14,6 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::core::api_error::{ApiError, Purse};
+use crate::core::bill::Bill;
 use crate::core::catalog::OnDisconnect;
 use crate::core::money::Nano;
 use crate::core::usage::Usage;
@@ -338,10 +339,13 @@ impl Exchange {
 
     /// What this usage costs this caller for this model, at the prices the request started with.
     pub fn cost(&self, usage: &Usage) -> Nano {
-        match (&self.route, &self.caller) {
-            (Some(route), Some(caller)) => route.model.price.cost(usage, self.started_at_ms, caller.group.markup),
-            _ => Nano::ZERO,
-        }
+        self.bill(usage).map_or(Nano::ZERO, |bill| bill.total())
+    }
+
+    /// The same, line by line.
+    pub fn bill(&self, usage: &Usage) -> Option<Bill> {
+        let (route, caller) = (self.route.as_ref()?, self.caller.as_ref()?);
+        Some(route.model.price.bill(usage, self.started_at_ms, caller.group.markup))
     }
 
     pub fn rates(&self, now: Instant) -> Option<RateState> {

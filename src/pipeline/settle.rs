@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use crate::core::bill::Bill;
 use crate::core::money::Nano;
 use crate::core::price::Bound;
 use crate::core::usage::{ImageKind, Usage};
@@ -20,18 +21,19 @@ pub fn settle(exchange: &mut Exchange, end: &End, now: Instant) -> Option<Reques
         Outcome::Ok | Outcome::ClientGone | Outcome::UpstreamCut => usage_so_far(exchange),
         _ => (Usage::default(), false),
     };
-    let charge = match outcome {
+    let bill = match outcome {
         Outcome::Ok if pictures_without_tokens(exchange, &usage) => {
             estimated = true;
             estimated_pictures(exchange, &usage)
         }
         // A price per request is due for a whole answer even if it used no tokens.
-        Outcome::Ok => exchange.cost(&usage),
-        Outcome::ClientGone | Outcome::UpstreamCut if usage != Usage::default() => exchange.cost(&usage),
-        _ => Nano::ZERO,
+        Outcome::Ok => exchange.bill(&usage),
+        Outcome::ClientGone | Outcome::UpstreamCut if usage != Usage::default() => exchange.bill(&usage),
+        _ => None,
     };
     let mut row = row(exchange, outcome, &usage, estimated, now)?;
-    row.charge = charge;
+    row.charge = bill.as_ref().map_or(Nano::ZERO, Bill::total);
+    row.bill = bill.filter(|_| row.charge > Nano::ZERO).map(|bill| bill.to_string()).unwrap_or_default();
     if outcome == Outcome::Ok && !estimated {
         learn(exchange, &usage);
     }
@@ -105,15 +107,15 @@ fn pictures_without_tokens(exchange: &Exchange, usage: &Usage) -> bool {
     by_tokens && usage.images > 0 && usage.output_total() == 0
 }
 
-fn estimated_pictures(exchange: &Exchange, usage: &Usage) -> Nano {
-    let (Some(route), Some(caller)) = (&exchange.route, &exchange.caller) else { return Nano::ZERO };
+fn estimated_pictures(exchange: &Exchange, usage: &Usage) -> Option<Bill> {
+    let (route, caller) = (exchange.route.as_ref()?, exchange.caller.as_ref()?);
     let bound = Bound {
         input_tokens: estimated_input(exchange),
         images: usage.images,
         image_kind: usage.image_kind.clone(),
         ..Bound::default()
     };
-    route.model.price.ceiling(&bound, exchange.started_at_ms, caller.group.markup)
+    Some(route.model.price.ceiling_bill(&bound, exchange.started_at_ms, caller.group.markup))
 }
 
 /// Where an answer does not say what its pictures look like, the request does.
@@ -164,6 +166,7 @@ fn row(exchange: &Exchange, outcome: Outcome, usage: &Usage, estimated: bool, no
         reasoning_tokens: usage.output_reasoning,
         charge: Nano::ZERO,
         price_version: model.price.version.clone(),
+        bill: String::new(),
         started_at_ms: exchange.started_at_ms,
         ttft_ms: exchange.meter.as_ref().and_then(|meter| meter.first_content_at).map(since_start),
         duration_ms: since_start(now),

@@ -314,6 +314,7 @@ fn open_hold(row: &HoldRow, checkpoint: Option<&CheckpointRow>) -> OpenHold {
         reasoning_tokens: 0,
         charge: checkpoint.map_or(Nano::ZERO, |checkpoint| checkpoint.charge),
         price_version: row.price_version.clone(),
+        bill: String::new(),
         started_at_ms: row.started_at_ms,
         ttft_ms: None,
         duration_ms: 0,

@@ -142,6 +142,10 @@ pub struct RequestRow {
     /// Never negative.
     pub charge: Nano,
     pub price_version: String,
+    /// The charge line by line, as [`Bill`](crate::core::bill::Bill) writes it; empty where nothing was charged, or a
+    /// checkpoint was. Of an anomalous charge: what was not believed.
+    #[serde(default)]
+    pub bill: String,
     pub started_at_ms: i64,
     /// Until the first byte of content; `None` when none came.
     pub ttft_ms: Option<u32>,

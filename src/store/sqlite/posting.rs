@@ -152,6 +152,7 @@ impl<'a> Posting<'a> {
             stored(row.output_tokens),
             stored(row.reasoning_tokens),
             row.charge.0,
+            row.bill,
             row.started_at_ms,
             row.ttft_ms,
             row.duration_ms,
@@ -297,8 +298,8 @@ const IS_SETTLED: &str = "
 const ADD_REQUEST: &str = "
     INSERT INTO request (id, account, key, endpoint, model, upstream, price_version, status, outcome, estimated,
                          anomalous, streamed, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
-                         charge, started_at_ms, ttft_ms, duration_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+                         charge, bill, started_at_ms, ttft_ms, duration_ms)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
     ON CONFLICT (id) DO NOTHING";
 
 const ADD_CHARGE: &str = "
