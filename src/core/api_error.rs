@@ -3,6 +3,8 @@
 //! One closed enum alone knows status, code and words. Messages are for people, in English, and name nothing of ours:
 //! no upstream, path, query or credential. The JSON is OpenAI's shape, which every SDK reads.
 
+pub mod guide;
+
 use std::time::Duration;
 
 use super::money::Nano;

@@ -1,0 +1,1 @@
+curl {{base_url}}/models -H "Authorization: Bearer {{key}}"
