@@ -65,7 +65,7 @@ pub fn from_upstream(
     is_event_stream: bool,
     client_reads_chunks: bool,
 ) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(upstream.status, Some(HEADERS_USUAL))?;
+    let mut head = ResponseHeader::build_no_case(upstream.status, Some(HEADERS_USUAL))?;
     if let Some(media_type) = upstream.headers.get(header::CONTENT_TYPE) {
         head.insert_header(header::CONTENT_TYPE, media_type)?;
     }
@@ -109,7 +109,7 @@ async fn write(
     body: Vec<u8>,
     more: impl FnOnce(&mut ResponseHeader) -> Result<()>,
 ) -> Result<()> {
-    let mut head = ResponseHeader::build(status, Some(HEADERS_USUAL))?;
+    let mut head = ResponseHeader::build_no_case(status, Some(HEADERS_USUAL))?;
     if let Some(media_type) = media_type {
         head.insert_header(header::CONTENT_TYPE, media_type)?;
         head.insert_header(header::CONTENT_LENGTH, body.len().to_string())?;

@@ -46,11 +46,12 @@ pub struct Visit {
 
 #[async_trait]
 impl ProxyHttp for Edge {
-    type CTX = Visit;
+    // Boxed: Pingora's futures carry it by value through many calls, each with room for a copy.
+    type CTX = Box<Visit>;
 
-    fn new_ctx(&self) -> Visit {
+    fn new_ctx(&self) -> Box<Visit> {
         let now = Instant::now();
-        Visit {
+        Box::new(Visit {
             exchange: Exchange::new(self.pipeline.clone(), now, now_ms()),
             stage: Arc::new(Stage::new(now)),
             connection: CONNECTION.try_with(Arc::clone).ok(),
@@ -58,13 +59,13 @@ impl ProxyHttp for Edge {
             is_event_stream: false,
             interim_heads: 0,
             decided: None,
-        }
+        })
     }
 
     // No compression: events must leave one by one, and a client's Accept-Encoding never reaches an upstream.
     fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, _visit: &mut Visit) -> Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, _visit: &mut Box<Visit>) -> Result<()> {
         session.set_read_timeout(Some(CLIENT_READ_TIMEOUT));
         // A client that stops reading must not hold an upstream for ever.
         session.set_write_timeout(Some(CLIENT_WRITE_TIMEOUT));
@@ -72,7 +73,7 @@ impl ProxyHttp for Edge {
     }
 
     /// Stages 1 to 5. `Ok(true)`: answered here.
-    async fn request_filter(&self, session: &mut Session, visit: &mut Visit) -> Result<bool> {
+    async fn request_filter(&self, session: &mut Session, visit: &mut Box<Visit>) -> Result<bool> {
         match reception::receive(&self.pipeline, session, &mut visit.exchange).await {
             Ok(Received::ToUpstream) => {
                 visit.stage.when_client_leaves(visit.exchange.slots_release());
@@ -97,7 +98,7 @@ impl ProxyHttp for Edge {
         }
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, visit: &mut Visit) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, _session: &mut Session, visit: &mut Box<Visit>) -> Result<Box<HttpPeer>> {
         let exchange = &mut visit.exchange;
         let now = Instant::now();
         visit.is_event_stream = false;
@@ -131,7 +132,7 @@ impl ProxyHttp for Edge {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        visit: &mut Visit,
+        visit: &mut Box<Visit>,
         error: Box<Error>,
     ) -> Box<Error> {
         let reason = if is_timeout(&error) { "connect_timeout" } else { "connect" };
@@ -144,14 +145,14 @@ impl ProxyHttp for Edge {
         &self,
         _session: &mut Session,
         request: &mut RequestHeader,
-        visit: &mut Visit,
+        visit: &mut Box<Visit>,
     ) -> Result<()> {
         let (Some(call), Some(attempt)) = (visit.call.take(), &visit.exchange.attempt) else {
             return Err(Error::explain(ErrorType::InternalError, "there is no attempt"));
         };
         let upstream = &attempt.candidate.upstream;
         self.pipeline.metrics.overhead.observe(visit.exchange.arrived.elapsed().as_secs_f64());
-        let mut fresh = RequestHeader::build("POST", call.path_and_query.as_bytes(), Some(12))?;
+        let mut fresh = RequestHeader::build_no_case("POST", call.path_and_query.as_bytes(), Some(12))?;
         fresh.insert_header(header::HOST, call.authority.as_str())?;
         fresh.insert_header(header::CONTENT_TYPE, "application/json")?;
         fresh.insert_header(header::CONTENT_LENGTH, call.body_bytes().to_string())?;
@@ -175,7 +176,7 @@ impl ProxyHttp for Edge {
         &self,
         _session: &mut Session,
         upstream: &mut ResponseHeader,
-        visit: &mut Visit,
+        visit: &mut Box<Visit>,
     ) -> Result<()> {
         let now = Instant::now();
         if upstream.status.is_informational() && visit.interim_heads < INTERIM_HEADS_MAX {
@@ -208,7 +209,7 @@ impl ProxyHttp for Edge {
         Ok(())
     }
 
-    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, visit: &mut Visit) -> Result<()> {
+    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, visit: &mut Box<Visit>) -> Result<()> {
         if !head.status.is_informational() {
             let chunks = session.req_header().version != Version::HTTP_10;
             *head = answer::from_upstream(head, &visit.exchange, visit.is_event_stream, chunks)?;
@@ -223,7 +224,7 @@ impl ProxyHttp for Edge {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        visit: &mut Visit,
+        visit: &mut Box<Visit>,
     ) -> Result<Option<Duration>> {
         let now = Instant::now();
         let exchange = &mut visit.exchange;
@@ -250,7 +251,7 @@ impl ProxyHttp for Edge {
         _peer: &HttpPeer,
         _session: &mut Session,
         mut error: Box<Error>,
-        visit: &mut Visit,
+        visit: &mut Box<Visit>,
         client_reused: bool,
     ) -> Box<Error> {
         let now = Instant::now();
@@ -289,7 +290,7 @@ impl ProxyHttp for Edge {
     }
 
     /// The last word to the client: a JSON error, or, in a stream that has begun, one error event.
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, visit: &mut Visit) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, visit: &mut Box<Visit>) -> FailToProxy {
         replay::remove(session, &visit.stage);
         let exchange = &mut visit.exchange;
         if exchange.end.is_none() {
@@ -319,7 +320,7 @@ impl ProxyHttp for Edge {
     }
 
     /// Stages 8 and 9: Pingora calls this once for every request, after the last byte.
-    async fn logging(&self, session: &mut Session, error: Option<&Error>, visit: &mut Visit) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, visit: &mut Box<Visit>) {
         replay::remove(session, &visit.stage);
         let exchange = &mut visit.exchange;
         if error.is_some() && exchange.end.is_none() {
@@ -338,14 +339,14 @@ impl ProxyHttp for Edge {
     }
 
     // Our own log line says it all, once; Pingora's would name paths and addresses.
-    fn suppress_error_log(&self, _session: &Session, _visit: &Visit, _error: &Error) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _visit: &Box<Visit>, _error: &Error) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _visit: &Visit,
+        _visit: &Box<Visit>,
         _error: &Error,
         _context: ProxyWarnLogContext,
     ) -> bool {
