@@ -73,7 +73,7 @@ pub struct GatewayHealth {
     pub warnings: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Reload {
     pub at_ms: i64,
     pub ok: bool,

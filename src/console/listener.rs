@@ -3,6 +3,7 @@
 //! A loop of our own rather than `axum::serve`, because only here do a head, an idle connection and a client that does
 //! not read have a deadline, and is the number of connections bounded.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -11,7 +12,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::FromRequestParts;
 use axum::extract::Request;
+use http::request::Parts;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -29,6 +32,14 @@ pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
     pub const UNKNOWN: ClientAddress = ClientAddress(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+}
+
+impl<S: Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<ClientAddress, Infallible> {
+        Ok(parts.extensions.get::<ClientAddress>().copied().unwrap_or(ClientAddress::UNKNOWN))
+    }
 }
 
 /// Accepts connections for the console and ends them.

@@ -1,7 +1,8 @@
 //! The console: web pages and the admin API, on a listener of their own.
 //!
 //! - [`listener`]: connections; [`shield`]: what stands around every answer; [`assets`]: what browsers load.
-//! - [`access`]: who may call what, in one table; [`caller`]: who is asking, judged by it; [`session`]: the cookie.
+//! - [`access`]: who may call what, in one table; [`caller`]: who is asking, judged by it; [`session`]: the cookie;
+//!   `password`, `attempts`: proving who one is, and guessing made slow.
 //! - [`input`], [`listing`], [`problem`]: what callers send, lists, refusals: the same everywhere.
 //! - [`api`]: the routes, one file per resource; [`pages`]: what is public and needs no script.
 //! - [`gateway`]: what is asked of the running gateway; `storage`: connections to the books.
@@ -12,12 +13,14 @@
 pub mod access;
 pub mod api;
 mod assets;
+mod attempts;
 pub mod caller;
 pub mod gateway;
 pub mod input;
 pub mod listener;
 pub mod listing;
 mod pages;
+mod password;
 pub mod problem;
 mod session;
 pub mod shield;
@@ -38,9 +41,11 @@ use crate::ledger::Ledger;
 use crate::store::contract::console::{Act, Once, Registry, Reports};
 use crate::store::contract::{Desk, Library, Storage, StoreError};
 
+use attempts::Attempts;
 use caller::Caller;
 use gateway::Gateway;
 use listener::Listener;
+use password::Mill;
 use problem::Problem;
 use storage::Pool;
 
@@ -56,6 +61,8 @@ struct Inner {
     library: Arc<Pool<Box<dyn Library>>>,
     desk: Arc<Pool<Box<dyn Desk>>>,
     registry: Arc<Pool<Box<dyn Registry>>>,
+    attempts: Attempts,
+    mill: Mill,
 }
 
 /// What a change made, or that the same request had made it before.
@@ -79,6 +86,8 @@ impl Console {
             library: Pool::new(READERS_MAX, move || library.library()),
             desk: Pool::new(WRITERS_MAX, move || desk.desk()),
             registry: Pool::new(READERS_MAX, move || registry.registry()),
+            attempts: Attempts::new(),
+            mill: Mill::new(),
         }))
     }
 
@@ -93,6 +102,19 @@ impl Console {
 
     pub fn ledger(&self) -> &Arc<Ledger> {
         &self.0.ledger
+    }
+
+    /// The door of the clients' API that only this machine can reach.
+    pub fn edge(&self) -> SocketAddr {
+        self.0.edge
+    }
+
+    fn attempts(&self) -> &Attempts {
+        &self.0.attempts
+    }
+
+    fn mill(&self) -> &Mill {
+        &self.0.mill
     }
 
     /// Reads for a page.

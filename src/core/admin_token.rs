@@ -12,7 +12,7 @@ use super::key;
 use super::secret::Secret;
 
 /// What a token allows. Every scope but `all` allows one thing; none implies another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Looking at everything that the console shows.

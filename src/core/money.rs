@@ -14,7 +14,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An amount of money in nano-units (10⁻⁹ of the billing currency).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, utoipa::ToSchema)]
+#[schema(value_type = String, example = "12.5")]
 pub struct Nano(pub i64);
 
 /// A price in pico-units (10⁻¹² of the billing currency) per token, image, second or whatever it is attached to.

@@ -11,7 +11,7 @@ use super::price::{MinuteWindow, Price, Rate};
 use super::usage::Tier;
 
 /// What a model costs at one markup. Token prices are per million tokens, the others per piece.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Tariff {
     pub currency: String,
     /// The row that applies is the one with the request's tier and the largest threshold that its prompt exceeds.
@@ -38,7 +38,7 @@ pub struct Tariff {
 }
 
 /// One row. A price that is left out is that of `input` or `output`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct TariffRate {
     pub tier: Tier,
     pub above_prompt_tokens: u64,
@@ -71,7 +71,7 @@ pub struct TariffRate {
 }
 
 /// When `off_peak` rows apply: from and to are UTC times of day such as `16:30`; days are those on which it begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct TariffWindow {
     pub days: Vec<&'static str>,
     pub from: String,

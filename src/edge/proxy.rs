@@ -209,7 +209,12 @@ impl ProxyHttp for Edge {
         Ok(())
     }
 
-    async fn response_filter(&self, session: &mut Session, head: &mut ResponseHeader, visit: &mut Box<Visit>) -> Result<()> {
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        visit: &mut Box<Visit>,
+    ) -> Result<()> {
         if !head.status.is_informational() {
             let chunks = session.req_header().version != Version::HTTP_10;
             *head = answer::from_upstream(head, &visit.exchange, visit.is_event_stream, chunks)?;

@@ -3,6 +3,7 @@
 //! - [`books`]: accounts and keys in memory; the one atomic decision over both; following what people change by hand.
 //! - [`hold`]: money set aside for a running request, and its one settlement.
 //! - [`carried`]: holds that a replaced process still runs, in the books of its successor.
+//! - [`tickets`]: what stands in a key's place for one request.
 //! - [`writer`]: the thread that makes it durable, many changes to a commit.
 //!
 //! Memory decides, the journal remembers: admission compares numbers under an account's lock and queues a row, and the
@@ -17,6 +18,7 @@
 mod books;
 mod carried;
 mod hold;
+mod tickets;
 mod writer;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ use std::time::Duration;
 pub use books::{Account, Balance, Key};
 pub use carried::Carried;
 pub use hold::{Hold, InsufficientFunds, NewHold, ReserveError};
+pub use tickets::{StandIn, Tickets, is_ticket};
 pub use writer::{LedgerUnavailable, NextJournal, OnCommit, Options};
 
 use crate::core::account::AccountId;
@@ -44,6 +47,7 @@ pub struct Ledger {
     books: Books,
     holds: Arc<Holds>,
     close_wait: Duration,
+    pub tickets: Tickets,
 }
 
 /// Numbers for metrics, of one moment.
@@ -101,7 +105,7 @@ impl Ledger {
         let books = Books::load(library)?;
         let close_wait = options.close_wait;
         let holds = Arc::new(Holds::new(Writer::start(journal, options)?));
-        Ok(Arc::new(Ledger { books, holds, close_wait }))
+        Ok(Arc::new(Ledger { books, holds, close_wait, tickets: Tickets::default() }))
     }
 
     /// The key with this hash, whatever its status; `None` for a deleted one. Neither allocates nor waits for I/O.

@@ -5,12 +5,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::core::account::AccountStatus;
 use crate::core::api_error::{ApiError, KeyFault, Limited};
 use crate::core::catalog::Group;
 use crate::core::key::{self, KeyRecord, KeyStatus};
-use crate::ledger::Key;
+use crate::ledger::{self, Key};
 use crate::limits::FailedKeys;
 
 use super::Pipeline;
@@ -56,10 +57,16 @@ pub fn authenticate(
         Presented::Conflicting => return Err(ApiError::invalid("Two different API keys were given.")),
         Presented::One(text) => text,
     };
-    if !key::is_well_formed(text) {
-        return Err(failed(&pipeline.failed_keys, address, KeyFault::Unknown));
-    }
-    let Some(key) = pipeline.ledger.find_key(&key::hash(text)) else {
+    let unknown = || failed(&pipeline.failed_keys, address, KeyFault::Unknown);
+    let (hash, address) = if ledger::is_ticket(text) {
+        let stand_in = pipeline.ledger.tickets.redeem(text, Instant::now()).ok_or_else(unknown)?;
+        (stand_in.key, stand_in.address)
+    } else if key::is_well_formed(text) {
+        (key::hash(text), address)
+    } else {
+        return Err(unknown());
+    };
+    let Some(key) = pipeline.ledger.find_key(&hash) else {
         return Err(failed(&pipeline.failed_keys, address, KeyFault::Unknown));
     };
     let record = key.record();

@@ -4,10 +4,11 @@
 //! nothing listens before the books are recovered and balanced, and nothing is bound before it can be served.
 //!
 //! - [`sockets`]: what is listened on, bound or inherited; [`tls`]: its certificates.
-//! - [`running`]: the gateway as the console sees it; [`invitation`]: the first operator's way in.
+//! - [`running`]: the gateway as the console sees it, [`effective`]: its configuration; [`invitation`]: the first operator's way in.
 //! - [`files`]: whether the configuration changed. [`logging`], [`scrape`]: what an operator sees.
 //! - [`upgrade`]: how one process takes the place of another.
 
+mod effective;
 mod files;
 mod invitation;
 mod logging;

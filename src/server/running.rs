@@ -1,5 +1,6 @@
 //! The running gateway, as the console sees it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +15,10 @@ use crate::config::{self, Config, Fault};
 use crate::console::gateway::{Gateway, GatewayHealth, ProbeResult, Reload, SignUp, Site, UpstreamState};
 use crate::core::catalog::{Catalog, UpstreamKind};
 use crate::pipeline::Pipeline;
-use crate::upstream::Member;
+use crate::upstream::probe::Probe;
+use crate::upstream::{self, Member};
 
+use super::effective;
 use super::sockets::{Purpose, Socket};
 
 /// Somebody waits for the result of a reload.
@@ -28,6 +31,9 @@ pub(super) struct Running {
     metrics: Option<SocketAddr>,
     started_at_ms: i64,
     config_path: String,
+    /// The parts of the configuration that are fixed at the start.
+    config: serde_json::Value,
+    probes: Mutex<HashMap<String, ProbeResult>>,
     reload: mpsc::Sender<ReloadAsked>,
     last_reload: Mutex<Option<Reload>>,
     warnings: Mutex<Vec<String>>,
@@ -73,6 +79,8 @@ impl Running {
             metrics,
             started_at_ms: super::now_ms(),
             config_path: config_path.display().to_string(),
+            config: effective::parts(config),
+            probes: Mutex::default(),
             reload,
             last_reload: Mutex::default(),
             warnings: Mutex::default(),
@@ -103,7 +111,10 @@ impl Gateway for Running {
 
     fn upstreams(&self) -> Vec<UpstreamState> {
         let now = Instant::now();
-        self.pipeline.snapshot().fleet.members().map(|member| state_of(member, now)).collect()
+        let probes = self.probes.lock().clone();
+        let last = |member: &Member| probes.get(&member.upstream.name).cloned();
+        let snapshot = self.pipeline.snapshot();
+        snapshot.fleet.members().map(|member| state_of(member, last(member), now)).collect()
     }
 
     fn health(&self) -> GatewayHealth {
@@ -124,7 +135,7 @@ impl Gateway for Running {
     }
 
     fn config(&self) -> serde_json::Value {
-        serde_json::json!({})
+        effective::with_catalog(self.config.clone(), &self.catalog())
     }
 
     fn site(&self) -> Site {
@@ -140,8 +151,12 @@ impl Gateway for Running {
         answer.await.map_err(|_| busy())?
     }
 
-    async fn probe(&self, _upstream: &str) -> Option<ProbeResult> {
-        None
+    async fn probe(&self, upstream: &str) -> Option<ProbeResult> {
+        let member = self.pipeline.snapshot().fleet.member(upstream)?.clone();
+        let Probe { ok, latency_ms, status, message } = upstream::probe::probe(&member).await;
+        let result = ProbeResult { at_ms: super::now_ms(), ok, latency_ms, status, message };
+        self.probes.lock().insert(upstream.to_owned(), result.clone());
+        Some(result)
     }
 
     fn followed(&self) {
@@ -152,7 +167,7 @@ impl Gateway for Running {
     }
 }
 
-fn state_of(member: &Member, now: Instant) -> UpstreamState {
+fn state_of(member: &Member, last_probe: Option<ProbeResult>, now: Instant) -> UpstreamState {
     let upstream = &member.upstream;
     let scheme = if upstream.base.tls { "https" } else { "http" };
     let (keys_total, keys_resting) = member.keys.counts(now);
@@ -165,7 +180,7 @@ fn state_of(member: &Member, now: Instant) -> UpstreamState {
         keys_total,
         keys_resting,
         address_known: member.address.is_known(),
-        last_probe: None,
+        last_probe,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::core::account::AccountStatus;
 use crate::core::key::{KeyStatus, Limits};
 use crate::core::money::Nano;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct AccountView<'a> {
     pub id: &'a str,
     pub name: &'a str,
@@ -42,7 +42,7 @@ impl<'a> From<&'a AccountRow> for AccountView<'a> {
 }
 
 /// A key's state as people see it: what is stored, and whether its time is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyState {
     Active,
@@ -72,7 +72,7 @@ impl KeyState {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct KeyView<'a> {
     pub id: &'a str,
     /// The whole text: in the answer to its creation or rotation, and never again.
@@ -121,7 +121,7 @@ impl<'a> KeyView<'a> {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct AdminTokenView<'a> {
     pub id: &'a str,
     /// The whole text: in the answer to its creation, and never again.
@@ -158,7 +158,7 @@ impl<'a> AdminTokenView<'a> {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct LedgerView<'a> {
     pub seq: i64,
     pub kind: &'static str,
@@ -187,7 +187,7 @@ impl<'a> From<&'a LedgerEntry> for LedgerView<'a> {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct RequestView<'a> {
     pub id: String,
     pub account: &'a str,

@@ -14,8 +14,8 @@ use crate::console::problem::Problem;
 use crate::console::{Console, Done, now_ms};
 use crate::core::account::{AccountStatus, check_name};
 use crate::core::money::Nano;
-use crate::store::contract::console::AccountFilter;
 use crate::store::contract::AccountPatch;
+use crate::store::contract::console::AccountFilter;
 use crate::store::view::AccountView;
 
 #[derive(Deserialize, IntoParams)]
@@ -86,7 +86,8 @@ pub(super) async fn create_account(
     check_group(&console, &group)?;
     let credit = body.credit.map_or(Ok(Nano::ZERO), |text| field::not_negative("credit", &text))?;
     let name = body.name;
-    let made = console.act_once(&caller, once, move |desk| desk.create_account(&name, &group, credit, now_ms())).await?;
+    let made =
+        console.act_once(&caller, once, move |desk| desk.create_account(&name, &group, credit, now_ms())).await?;
     match made {
         Done::Now(row) => Ok(answer::created(&AccountView::from(&row))),
         Done::Before(id) => Ok(answer::replayed(&AccountView::from(&reach::account(&console, &caller, id).await?))),

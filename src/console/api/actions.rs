@@ -68,5 +68,4 @@ pub(super) async fn list_actions(
     Ok(list(paging.form, "actions", &COLUMNS, data, found.next))
 }
 
-const COLUMNS: [&str; 9] =
-    ["seq", "at", "actor.kind", "actor.name", "action", "target", "before", "after", "address"];
+const COLUMNS: [&str; 9] = ["seq", "at", "actor.kind", "actor.name", "action", "target", "before", "after", "address"];

@@ -9,14 +9,14 @@ use super::ledger::{Entry, entry_before};
 use super::schema::{IdempotencyParams, ListOf, NotDone, NotRead, PagingParams};
 use super::{answer, field, reach};
 use crate::console::caller::Caller;
-use crate::console::input::{Asked, Paging, Query};
+use crate::console::input::{Asked, CSV_ROWS_MAX, Paging, Query};
 use crate::console::listing::list;
 use crate::console::problem::Problem;
 use crate::console::{Console, Done, now_ms};
 use crate::core::money::Nano;
 use crate::core::redeem_code::RedeemCode;
 use crate::core::values;
-use crate::store::contract::console::{CodeFilter, CodeRow, CodeState, NewCodes};
+use crate::store::contract::console::{CodeFilter, CodeRow, CodeState, NewCodes, Page};
 use crate::store::view::seconds;
 
 /// A code, as lists show it: without the code.
@@ -216,17 +216,20 @@ pub(super) async fn redeem(
     }
 }
 
+/// The codes that one earlier request made: they began at the same moment, under the same name.
+async fn batch_before(console: &Console, name: String, first: String, count: u32) -> Result<Vec<CodeRow>, Problem> {
+    let filter = CodeFilter { state: None, name: Some(name) };
+    let page = Page { after: None, limit: CSV_ROWS_MAX };
+    let mut rows = console.report(move |reports| reports.codes(&filter, &page, now_ms())).await?.rows;
+    let Some(created_at_ms) = rows.iter().find(|row| row.public_id == first).map(|row| row.created_at_ms) else {
+        return Err(Problem::refused("These codes were made before."));
+    };
+    rows.retain(|row| row.created_at_ms == created_at_ms);
+    rows.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+    Ok(rows)
+}
+
 const COUNT_MAX: u32 = 1_000;
 const NOTE_CHARS_MAX: usize = 500;
-const COLUMNS: [&str; 10] = [
-    "id",
-    "name",
-    "ending",
-    "amount",
-    "state",
-    "note",
-    "created_at",
-    "expires_at",
-    "redeemed_at",
-    "redeemed_by",
-];
+const COLUMNS: [&str; 10] =
+    ["id", "name", "ending", "amount", "state", "note", "created_at", "expires_at", "redeemed_at", "redeemed_by"];

@@ -44,7 +44,9 @@ pub fn moment_ms(name: &str, text: Option<&str>) -> Result<Option<i64>, Problem>
 /// When something ends: a moment, or a span from now, never both.
 pub fn end_ms(at: Option<&str>, after: Option<&str>, now_ms: i64) -> Result<Option<i64>, Problem> {
     let expiry = match (at, after) {
-        (Some(_), Some(_)) => return Err(Problem::invalid_field("expires_in", "stands for expires_at; send one of them")),
+        (Some(_), Some(_)) => {
+            return Err(Problem::invalid_field("expires_in", "stands for expires_at; send one of them"));
+        }
         (Some(text), None) => values::Expiry::AtMs(moment("expires_at", text)?.as_millisecond()),
         (None, Some(text)) => values::Expiry::After(duration("expires_in", text)?),
         (None, None) => return Ok(None),

@@ -261,9 +261,9 @@ impl KeyChange {
         let budget = |text: String| field::not_negative("budget", &text);
         let held = &row.record.models;
         // Null for all limits takes each of them away.
-        let limits = self.limits.map(|limits| {
-            limits.unwrap_or(LimitsChange { rpm: Some(None), tpm: Some(None), concurrency: Some(None) })
-        });
+        let limits = self
+            .limits
+            .map(|limits| limits.unwrap_or(LimitsChange { rpm: Some(None), tpm: Some(None), concurrency: Some(None) }));
         let limits = limits.unwrap_or_default();
         Ok(KeyPatch {
             name: self.name.map(|name| field::field("name", values::label(&name))).transpose()?,

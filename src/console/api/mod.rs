@@ -2,7 +2,27 @@
 //!
 //! A route is made of three: its handler with its description here, its rule in [`super::access`], and nothing else.
 
+mod accounts;
+mod actions;
+mod answer;
+mod codes;
+mod field;
+mod keys;
+mod ledger;
+mod models;
+mod operations;
+mod overview;
+mod people;
+mod playground;
+mod reach;
+mod requests;
+mod schema;
+mod series;
+mod session;
 mod site;
+mod span;
+mod upstreams;
+mod usage;
 
 use axum::Json;
 use axum::Router;
@@ -27,7 +47,50 @@ pub fn document() -> OpenApi {
 }
 
 fn described() -> (Router<Console>, OpenApi) {
-    OpenApiRouter::with_openapi(base()).routes(routes!(site::site)).split_for_parts()
+    OpenApiRouter::with_openapi(base())
+        .routes(routes!(site::site))
+        .routes(routes!(session::sign_in, session::sign_out))
+        .routes(routes!(session::me, session::change_me))
+        .routes(routes!(session::list_sessions))
+        .routes(routes!(session::close_session))
+        .routes(routes!(people::look_at_invitation))
+        .routes(routes!(people::sign_up))
+        .routes(routes!(people::list_invitations, people::create_invitation))
+        .routes(routes!(people::revoke_invitation))
+        .routes(routes!(people::list_people))
+        .routes(routes!(people::update_person))
+        .routes(routes!(people::reset_person))
+        .routes(routes!(accounts::list_accounts, accounts::create_account))
+        .routes(routes!(accounts::get_account, accounts::update_account))
+        .routes(routes!(ledger::create_credit))
+        .routes(routes!(ledger::list_account_ledger))
+        .routes(routes!(ledger::list_ledger))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::get_key, keys::update_key, keys::delete_key))
+        .routes(routes!(keys::rotate_key))
+        .routes(routes!(usage::usage))
+        .routes(routes!(usage::series))
+        .routes(routes!(overview::overview))
+        .routes(routes!(requests::list_requests))
+        .routes(routes!(requests::get_request))
+        .routes(routes!(models::list_models))
+        .routes(routes!(upstreams::list_upstreams))
+        .routes(routes!(upstreams::probe_upstream))
+        .routes(routes!(codes::list_codes, codes::create_codes))
+        .routes(routes!(codes::void_code))
+        .routes(routes!(codes::redeem))
+        .routes(routes!(operations::audit))
+        .routes(routes!(actions::list_actions))
+        .routes(routes!(operations::health))
+        .routes(routes!(operations::config))
+        .routes(routes!(operations::reload_config))
+        .routes(routes!(playground::chat))
+        .routes(routes!(playground::completions))
+        .routes(routes!(playground::embeddings))
+        .routes(routes!(playground::images))
+        .routes(routes!(playground::models))
+        .routes(routes!(playground::request_cost))
+        .split_for_parts()
 }
 
 fn base() -> OpenApi {

@@ -14,6 +14,11 @@ pub async fn account(console: &Console, caller: &Caller, name_or_id: String) -> 
     found.filter(|row| caller.sees(row.id)).ok_or_else(|| Problem::not_found("There is no such account."))
 }
 
+/// The account of this id, whoever asks.
+pub async fn by_id(console: &Console, public_id: String) -> Result<Option<AccountRow>, Problem> {
+    console.look_up(move |library| library.account(&public_id)).await
+}
+
 /// The account that a list is to be narrowed to; `None` for all of them.
 pub async fn accounts(console: &Console, caller: &Caller, named: Option<String>) -> Result<Option<AccountId>, Problem> {
     match named {

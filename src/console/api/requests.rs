@@ -13,6 +13,8 @@ use crate::console::input::{Paging, Query};
 use crate::console::listing::list;
 use crate::console::problem::Problem;
 use crate::core::admin_token::Scope;
+use crate::core::bill::{Bill, Item, Line};
+use crate::core::money::Nano;
 use crate::store::contract::console::RequestQuery;
 use crate::store::contract::{Outcome, RequestId, RequestView as RequestEntry};
 use crate::store::view::RequestView;
@@ -97,7 +99,85 @@ pub(super) async fn get_request(
         request: shown(&entry, &caller),
         key_name: &key.record.name,
         ledger_seq: charge.map(|entry| entry.seq),
+        bill: Bill::parse(&entry.row.bill).as_ref().map(BillView::new),
     }))
+}
+
+/// A request with all that its charge is made of.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RequestDetail<'a> {
+    #[serde(flatten)]
+    request: RequestView<'a>,
+    key_name: &'a str,
+    /// The ledger's entry of the charge; null where nothing was charged.
+    ledger_seq: Option<i64>,
+    /// The charge, line by line; null where there is nothing to show.
+    bill: Option<BillView>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct BillView {
+    /// What list prices are multiplied by.
+    #[schema(example = "1.2")]
+    markup: String,
+    lines: Vec<LineView>,
+    /// The sum of the lines: exact, before markup.
+    list_total: String,
+    /// Times the markup, rounded up once: the charge.
+    total: Nano,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct LineView {
+    #[schema(example = "cached_input")]
+    item: &'static str,
+    quantity: String,
+    /// What the quantity counts.
+    #[schema(example = "tokens")]
+    unit: &'static str,
+    #[schema(example = "0.15")]
+    unit_price: String,
+    /// How many of them the price is for.
+    #[schema(example = 1_000_000)]
+    per: u64,
+    /// At list price, exact.
+    amount: String,
+}
+
+impl BillView {
+    fn new(bill: &Bill) -> BillView {
+        BillView {
+            markup: bill.markup.to_string(),
+            lines: bill.lines().map(LineView::new).collect(),
+            list_total: bill.list_total().to_string(),
+            total: bill.total(),
+        }
+    }
+}
+
+impl LineView {
+    fn new(line: Line) -> LineView {
+        let per = if line.item.is_tokens() || line.item == Item::Characters { 1_000_000 } else { 1 };
+        // The price of a million characters is kept as such, that of a token as that of one.
+        let unit_price = match line.item {
+            item if item.is_tokens() => line.price.display_per_million(),
+            _ => line.price.display_per_unit(),
+        };
+        let quantity = match line.item {
+            Item::AudioSeconds => seconds_of(line.quantity),
+            _ => line.quantity.to_string(),
+        };
+        let (item, unit, amount) = (line.item.as_str(), line.item.unit(), line.amount().to_string());
+        LineView { item, quantity, unit, unit_price, per, amount }
+    }
+}
+
+/// Milliseconds as seconds.
+fn seconds_of(ms: u64) -> String {
+    match (ms / 1_000, ms % 1_000) {
+        (whole, 0) => whole.to_string(),
+        (whole, rest) => format!("{whole}.{rest:03}").trim_end_matches('0').to_owned(),
+    }
 }
 
 /// Which upstream served a request is the operators' business.

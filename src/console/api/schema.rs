@@ -9,7 +9,6 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 /// A part of a list, as [`crate::console::listing`] answers it.
 #[derive(Serialize, ToSchema)]
-#[expect(dead_code, reason = "it describes what is written elsewhere")]
 pub struct ListOf<T> {
     data: Vec<T>,
     /// What to send as `after` for the next part; null at the end. A part may be short, even empty, and not the last.

@@ -136,7 +136,8 @@ mod tests {
     #[test]
     fn equal_parts_have_a_fixed_order() {
         let buckets = Buckets::latest(Range::Hour, DAY_MS);
-        let rows = [row(buckets.since_ms, "b", 1, 0), row(buckets.since_ms, "a", 1, 0), row(buckets.since_ms, "c", 2, 0)];
+        let rows =
+            [row(buckets.since_ms, "b", 1, 0), row(buckets.since_ms, "a", 1, 0), row(buckets.since_ms, "c", 2, 0)];
         let names: Vec<_> = Chart::new(buckets, &rows).series.into_iter().map(|series| series.name).collect();
         assert_eq!(names, ["c", "a", "b"]);
     }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{AccountRow, KeyRow};
-use super::{AdminTokenRow, EntryKind, LedgerEntry, Outcome, RequestView, StoreError, UsageRow};
+use super::{AdminTokenRow, EntryKind, LedgerEntry, Outcome, RequestId, RequestView, StoreError, UsageRow};
 use crate::core::account::{AccountId, AccountStatus};
 use crate::core::key::{KeyHash, KeyId};
 use crate::core::money::Nano;
@@ -21,7 +21,7 @@ use crate::core::money::Nano;
 pub struct PersonId(pub i64);
 
 /// What a person may do in the console: everything, or what concerns their own account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Operator,
@@ -37,7 +37,7 @@ impl Role {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PersonStatus {
     Active,
@@ -167,7 +167,7 @@ pub struct NewCodes {
     pub codes: Vec<(KeyHash, String)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeState {
     Open,
@@ -379,7 +379,7 @@ pub struct CodeFilter {
 }
 
 /// What the parts of a chart's stacks are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SeriesBy {
     Model,
@@ -413,7 +413,7 @@ pub struct SeriesRow {
 }
 
 /// How long the latest requests waited, out of at most [`LATENCY_SAMPLE_MAX`] of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Latency {
     /// How many requests the rest is computed from.
     pub sample: u32,
@@ -428,7 +428,7 @@ pub struct Latency {
 pub const LATENCY_SAMPLE_MAX: u32 = 5_000;
 
 /// Sizes and counts of the storage, for the operator's health page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct StorageFacts {
     pub file_bytes: u64,
     pub log_bytes: u64,
@@ -466,6 +466,8 @@ pub trait Reports: Send {
     fn ledger(&self, filter: &LedgerFilter, page: &Page) -> Result<Paged<EntryView>, StoreError>;
     /// One entry, for a repeated credit.
     fn entry(&self, seq: i64) -> Result<Option<EntryView>, StoreError>;
+    /// The entry that a request was charged with.
+    fn charge_of(&self, request: RequestId) -> Result<Option<LedgerEntry>, StoreError>;
     /// Newest first, by public id.
     fn people(&self, page: &Page) -> Result<Paged<PersonRow>, StoreError>;
     fn person(&self, public_id: &str) -> Result<Option<PersonRow>, StoreError>;

@@ -63,6 +63,11 @@ impl Reports for SqliteReports {
         first(&self.connection, &format!("{} WHERE l.seq = ?1", lists::LEDGER), [seq], lists::entry)
     }
 
+    fn charge_of(&self, request: RequestId) -> Result<Option<LedgerEntry>, StoreError> {
+        let sql = format!("{} WHERE request = ?1 AND kind = 'charge'", rows::ENTRIES);
+        first(&self.connection, &sql, [request.0.as_bytes()], rows::entry)
+    }
+
     fn people(&self, page: &Page) -> Result<Paged<PersonRow>, StoreError> {
         self.list(&lists::people(), page, rows::person)
     }

@@ -1,0 +1,186 @@
+//! The playground's way to the edge: a person's own request, with one of their keys, or with a key that they pasted.
+//!
+//! The request goes through the same door as every client's, so it is limited, held for, charged and recorded like any
+//! other; nothing here decides about it. A key is never sent: a ticket stands in its place, and in it the person's own
+//! address, by which address lists and guess limits judge. Bytes pass both ways as they come; when the browser goes, so
+//! does the connection, and the upstream is let go at once.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::reach;
+use super::schema::NotDone;
+use crate::console::Console;
+use crate::console::caller::Caller;
+use crate::console::listener::ClientAddress;
+use crate::console::problem::Problem;
+use crate::core::key::{self, KeyHash};
+use crate::ledger::StandIn;
+
+/// Try a model
+///
+/// `X-Tollgate-Key` is the id of a key of yours; or `X-Tollgate-Pasted-Key` a key's text, which anybody may have. Body and
+/// answer are those of the clients' API, streamed or not, its errors too.
+#[utoipa::path(post, path = "/api/playground/chat/completions", operation_id = "playground_chat", tag = "playground",
+    params(("X-Tollgate-Key" = Option<String>, Header), ("X-Tollgate-Pasted-Key" = Option<String>, Header)),
+    request_body = Object, responses((status = 200, description = "As the clients' API answers"), NotDone))]
+pub(super) async fn chat(
+    console: State<Console>,
+    caller: Option<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    pass_on(console, caller, request).await
+}
+
+/// Try a completion
+#[utoipa::path(post, path = "/api/playground/completions", operation_id = "playground_completions", tag = "playground",
+    request_body = Object, responses((status = 200, description = "As the clients' API answers"), NotDone))]
+pub(super) async fn completions(
+    console: State<Console>,
+    caller: Option<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    pass_on(console, caller, request).await
+}
+
+/// Try embeddings
+#[utoipa::path(post, path = "/api/playground/embeddings", operation_id = "playground_embeddings", tag = "playground",
+    request_body = Object, responses((status = 200, description = "As the clients' API answers"), NotDone))]
+pub(super) async fn embeddings(
+    console: State<Console>,
+    caller: Option<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    pass_on(console, caller, request).await
+}
+
+/// Try a picture
+#[utoipa::path(post, path = "/api/playground/images/generations", operation_id = "playground_images", tag = "playground",
+    request_body = Object, responses((status = 200, description = "As the clients' API answers"), NotDone))]
+pub(super) async fn images(
+    console: State<Console>,
+    caller: Option<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    pass_on(console, caller, request).await
+}
+
+/// The models of a key
+#[utoipa::path(get, path = "/api/playground/models", operation_id = "playground_models", tag = "playground",
+    responses((status = 200, description = "As the clients' API answers"), NotDone))]
+pub(super) async fn models(
+    console: State<Console>,
+    caller: Option<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    pass_on(console, caller, request).await
+}
+
+/// What a tried request cost
+#[utoipa::path(get, path = "/api/playground/requests/{id}", operation_id = "playground_request", tag = "playground",
+    params(("id" = String, Path)), responses((status = 200, description = "As the clients' API answers"), NotDone))]
+pub(super) async fn request_cost(
+    console: State<Console>,
+    caller: Option<Caller>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    // It becomes part of a path: nothing but the form of an id may.
+    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') || id.len() > 64 {
+        return Err(Problem::no_such("request"));
+    }
+    pass_on(console, caller, request).await
+}
+
+async fn pass_on(
+    State(console): State<Console>,
+    caller: Option<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or(ClientAddress::UNKNOWN);
+    let key = key_of(&console, caller.as_ref(), &parts.headers).await?;
+    let ticket = console.ledger().tickets.issue(StandIn { key, address: address.0 }, Instant::now());
+    let ticket = ticket.map_err(|error| Problem::server_error(&error))?;
+    let ticket = ticket.ok_or_else(|| Problem::unavailable("Too many are trying models. Try again in a moment."))?;
+
+    let matched = parts.extensions.remove::<MatchedPath>();
+    let under = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    debug_assert!(matched.is_some_and(|path| path.as_str().starts_with(PREFIX)));
+    let base = console.gateway().site().base_paths.into_iter().next().unwrap_or_default();
+    let mut onward = http::Request::builder()
+        .method(parts.method.clone())
+        .uri(format!("{base}{under}"))
+        .header(header::HOST, console.edge().to_string())
+        .header(header::AUTHORIZATION, format!("Bearer {}", ticket.expose()));
+    if parts.method == Method::POST {
+        onward = onward.header(header::CONTENT_TYPE, "application/json");
+        if let Some(length) = parts.headers.get(header::CONTENT_LENGTH) {
+            onward = onward.header(header::CONTENT_LENGTH, length);
+        }
+    }
+    let onward = onward.body(body).map_err(|error| Problem::server_error(&error))?;
+    let answer = tokio::time::timeout(HEAD_MAX, send(&console, onward)).await;
+    let answer = answer.map_err(|_| Problem::unavailable("The gateway did not answer in time."))??;
+    let (head, body) = answer.into_parts();
+    let mut response = Response::new(Body::new(body));
+    *response.status_mut() = head.status;
+    let own = response.headers_mut();
+    for (name, value) in head.headers.iter().filter(|(name, _)| is_shown(name)) {
+        own.insert(name.clone(), value.clone());
+    }
+    if head.status == StatusCode::OK {
+        // Whatever stands in between must not collect events.
+        own.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    }
+    Ok(response)
+}
+
+/// The key that the request is to run with.
+async fn key_of(console: &Console, caller: Option<&Caller>, headers: &HeaderMap) -> Result<KeyHash, Problem> {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim().to_owned());
+    match (text(KEY_ID), text(PASTED_KEY)) {
+        (Some(id), None) => {
+            let caller = caller.ok_or_else(Problem::unauthenticated)?;
+            Ok(reach::key(console, caller, id).await?.record.hash)
+        }
+        // Whether there is such a key, and whether it may, is for the edge to say.
+        (None, Some(pasted)) => Ok(key::hash(pasted.as_bytes())),
+        _ => Err(Problem::invalid(format!("Send either {KEY_ID}, a key's id, or {PASTED_KEY}, a key."))),
+    }
+}
+
+async fn send(
+    console: &Console,
+    request: http::Request<Body>,
+) -> Result<http::Response<hyper::body::Incoming>, Problem> {
+    let unreachable = |error: &dyn std::fmt::Display| {
+        tracing::error!("the console cannot reach the edge: {error}");
+        Problem::unavailable("The gateway is not reachable for the moment.")
+    };
+    let stream = TcpStream::connect(console.edge()).await.map_err(|error| unreachable(&error))?;
+    stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| unreachable(&error))?;
+    // It ends with the answer's last byte, or as soon as nobody reads the answer any more.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(|error| unreachable(&error))
+}
+
+fn is_shown(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    SHOWN.contains(&name) || name.starts_with("x-ratelimit-")
+}
+
+const PREFIX: &str = "/api/playground";
+const KEY_ID: &str = "x-tollgate-key";
+const PASTED_KEY: &str = "x-tollgate-pasted-key";
+const SHOWN: [&str; 5] = ["content-type", "cache-control", "x-request-id", "retry-after", "x-should-retry"];
+/// Longer than any upstream's patience for a first byte.
+const HEAD_MAX: Duration = Duration::from_secs(600);

@@ -1,0 +1,160 @@
+//! Guessing made slow: how often a login, and an address, may be wrong.
+//!
+//! A login has five wrong tries; after each further one it rests, twice as long each time, up to a quarter of an hour. An
+//! address (an IPv6 /64) has thirty in ten minutes, whatever it guesses: passwords, codes, links. Who succeeds starts
+//! anew.
+//!
+//! Always true: memory is bounded. When there is no more room, what has rested longest is forgotten first.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::problem::Problem;
+use crate::core::address::Origin;
+
+pub(super) struct Attempts {
+    logins: Mutex<HashMap<String, Wrong>>,
+    addresses: Mutex<HashMap<Origin, Wrong>>,
+}
+
+/// What went wrong so far.
+#[derive(Clone, Copy)]
+struct Wrong {
+    count: u32,
+    /// The first of these wrong tries, for a window; the latest, for a rest.
+    since: Instant,
+    until: Instant,
+}
+
+impl Attempts {
+    pub(super) fn new() -> Attempts {
+        Attempts { logins: Mutex::default(), addresses: Mutex::default() }
+    }
+
+    /// # Errors
+    /// 429 while this address has to wait.
+    pub(super) fn allow_address(&self, address: IpAddr, now: Instant) -> Result<(), Problem> {
+        let wrong = self.addresses.lock().get(&Origin::of(address)).copied();
+        let over = wrong.filter(|wrong| wrong.count >= ADDRESS_TRIES && wrong.until > now);
+        over.map_or(Ok(()), |wrong| Err(wait(wrong.until, now)))
+    }
+
+    /// # Errors
+    /// 429 while this login rests.
+    pub(super) fn allow_login(&self, login: &str, now: Instant) -> Result<(), Problem> {
+        let wrong = self.logins.lock().get(&folded(login)).copied();
+        let resting = wrong.filter(|wrong| wrong.count >= LOGIN_TRIES && wrong.until > now);
+        resting.map_or(Ok(()), |wrong| Err(wait(wrong.until, now)))
+    }
+
+    /// A guess was wrong.
+    pub(super) fn wrong_address(&self, address: IpAddr, now: Instant) {
+        let mut addresses = self.addresses.lock();
+        let before = addresses.get(&Origin::of(address)).filter(|wrong| wrong.until > now);
+        let (count, since) = before.map_or((0, now), |wrong| (wrong.count, wrong.since));
+        let wrong = Wrong { count: count.saturating_add(1), since, until: since + ADDRESS_WINDOW };
+        insert(&mut addresses, Origin::of(address), wrong, now);
+    }
+
+    pub(super) fn wrong_login(&self, login: &str, now: Instant) {
+        let mut logins = self.logins.lock();
+        let before = logins.get(&folded(login)).filter(|wrong| now.saturating_duration_since(wrong.since) < FORGOTTEN);
+        let count = before.map_or(0, |wrong| wrong.count).saturating_add(1);
+        let doublings = count.saturating_sub(LOGIN_TRIES).min(16);
+        let rest = REST_MIN.saturating_mul(1 << doublings).min(REST_MAX);
+        insert(&mut logins, folded(login), Wrong { count, since: now, until: now + rest }, now);
+    }
+
+    pub(super) fn right_login(&self, login: &str) {
+        self.logins.lock().remove(&folded(login));
+    }
+}
+
+/// Room for one more: first what is over goes, then what began longest ago.
+fn insert<K: Eq + Hash + Clone>(all: &mut HashMap<K, Wrong>, key: K, wrong: Wrong, now: Instant) {
+    if all.len() >= REMEMBERED_MAX && !all.contains_key(&key) {
+        all.retain(|_, wrong| wrong.until > now);
+        if all.len() >= REMEMBERED_MAX
+            && let Some(oldest) = all.iter().min_by_key(|(_, wrong)| wrong.since).map(|(key, _)| key.clone())
+        {
+            all.remove(&oldest);
+        }
+    }
+    all.insert(key, wrong);
+}
+
+fn wait(until: Instant, now: Instant) -> Problem {
+    Problem::too_many_attempts(until.saturating_duration_since(now).as_secs().saturating_add(1))
+}
+
+/// Logins are compared without regard to case; a long one is nobody's.
+fn folded(login: &str) -> String {
+    login.chars().take(LOGIN_CHARS_MAX).flat_map(char::to_lowercase).collect()
+}
+
+const LOGIN_TRIES: u32 = 5;
+const REST_MIN: Duration = Duration::from_secs(2);
+const REST_MAX: Duration = Duration::from_secs(15 * 60);
+/// A login that nobody tried for so long has all its tries again.
+const FORGOTTEN: Duration = Duration::from_secs(60 * 60);
+const ADDRESS_TRIES: u32 = 30;
+const ADDRESS_WINDOW: Duration = Duration::from_secs(10 * 60);
+const REMEMBERED_MAX: usize = 20_000;
+const LOGIN_CHARS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_login_rests_longer_each_time() {
+        let (attempts, start) = (Attempts::new(), Instant::now());
+        for _ in 0..4 {
+            attempts.wrong_login("Ada", start);
+            assert!(attempts.allow_login("ada", start).is_ok());
+        }
+        let mut now = start;
+        for rest in [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {
+            attempts.wrong_login("ADA", now);
+            assert!(attempts.allow_login("ada", after(now, rest - 1)).is_err(), "{rest}");
+            now = after(now, rest);
+            assert!(attempts.allow_login("ada", now).is_ok(), "{rest}");
+        }
+        attempts.right_login("ada");
+        attempts.wrong_login("ada", now);
+        assert!(attempts.allow_login("ada", now).is_ok());
+        assert!(attempts.allow_login("bob", start).is_ok());
+    }
+
+    #[test]
+    fn an_address_has_thirty_in_ten_minutes() {
+        let (attempts, start) = (Attempts::new(), Instant::now());
+        let address: IpAddr = "2001:db8::1".parse().unwrap();
+        let neighbour: IpAddr = "2001:db8::ffff".parse().unwrap();
+        for nth in 0..30 {
+            assert!(attempts.allow_address(address, after(start, nth)).is_ok());
+            attempts.wrong_address(address, after(start, nth));
+        }
+        assert!(attempts.allow_address(neighbour, after(start, 599)).is_err());
+        assert!(attempts.allow_address(neighbour, after(start, 600)).is_ok());
+        assert!(attempts.allow_address("2001:db8:0:1::1".parse().unwrap(), start).is_ok());
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let (attempts, start) = (Attempts::new(), Instant::now());
+        for nth in 0..u64::try_from(REMEMBERED_MAX).unwrap() + 50 {
+            attempts.wrong_login(&nth.to_string(), start + Duration::from_millis(nth));
+        }
+        assert_eq!(attempts.logins.lock().len(), REMEMBERED_MAX);
+        assert!(!attempts.logins.lock().contains_key("0"));
+    }
+}
