@@ -161,8 +161,7 @@ pub(super) async fn create_key(
 ) -> Result<Response, Problem> {
     let account = match body.account {
         Some(named) => reach::account(&console, &caller, named).await?.id,
-        None if caller.is_operator() => return Err(Problem::invalid_field("account", "is missing")),
-        None => reach::own(&caller)?,
+        None => reach::own(&caller).map_err(|_| Problem::invalid_field("account", "is missing: you act for none"))?,
     };
     let text = generate()?;
     let new = NewKey {

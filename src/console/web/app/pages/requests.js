@@ -18,7 +18,7 @@ import { isOperator } from "../session.js";
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 
 const RANGES = { "1h": 3_600e3, "24h": 86_400e3, "7d": 604_800e3, "30d": 2_592_000e3 };
-const ENDPOINTS = ["chat/completions", "responses", "messages", "completions", "embeddings", "images/generations"];
+const ENDPOINTS = ["chat_completions", "completions", "embeddings", "images_generations"];
 const OUTCOMES = ["client_gone", "upstream_cut", "upstream_failed", "rejected", "refused", "interrupted"];
 const STATUSES = ["429", "402", "401", "400", "500"];
 const LIVE_EVERY_MS = 2_000;
