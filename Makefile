@@ -16,7 +16,7 @@ setup: ## Install what is missing to build (cmake, a C compiler) on Debian or Ub
 	@deploy/setup.sh
 
 .PHONY: setup-test
-setup-test: setup ## ... and to test (Python and Node for the official SDKs, promtool)
+setup-test: setup ## ... and to test (Python and Node for the official SDKs, Chromium for the console)
 	@deploy/setup.sh test
 
 .PHONY: run
@@ -25,7 +25,7 @@ run: setup ## Build and start a gateway, with a key and a curl line to paste
 	@deploy/run.sh target/release/tollgate $(CONFIG)
 
 .PHONY: test
-test: setup-test test-rust test-sdk ## Run every test
+test: setup-test test-rust test-sdk test-browser ## Run every test
 
 .PHONY: test-rust
 test-rust:
@@ -36,6 +36,11 @@ test-rust:
 test-sdk: ## The official SDKs against the real binary
 	cargo build --locked
 	tests/sdk/run.sh
+
+.PHONY: test-browser
+test-browser: ## The console in a real browser against the real binary
+	cargo build --locked
+	tests/browser/run.sh
 
 .PHONY: check
 check: setup ## Format, lints, example configurations

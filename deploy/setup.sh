@@ -16,6 +16,11 @@ if [ "${1:-}" = test ]; then
   need node nodejs
   need npm npm
   need curl curl
+  # The console's tests drive any of these browsers.
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    missing+=(chromium)
+  # Half of the pictures are in Chinese.
+  ls /usr/share/fonts/*/*/*CJK* >/dev/null 2>&1 || missing+=(fonts-noto-cjk)
 fi
 
 if [ "${#missing[@]}" -gt 0 ]; then

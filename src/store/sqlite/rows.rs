@@ -176,7 +176,7 @@ pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<RequestView> {
         reasoning_tokens: count("reasoning_tokens")?,
         charge: Nano(row.get("charge")?),
         price_version: row.get("price_version")?,
-        bill: String::new(),
+        bill: row.get("bill")?,
         started_at_ms: row.get("started_at_ms")?,
         ttft_ms: row.get("ttft_ms")?,
         duration_ms: row.get("duration_ms")?,

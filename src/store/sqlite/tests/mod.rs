@@ -76,7 +76,7 @@ impl Books {
             reasoning_tokens: 5,
             charge: units(charge),
             price_version: "v1".into(),
-            bill: String::new(),
+            bill: "input 100 3000000;x1000000".into(),
             started_at_ms: NOW_MS,
             ttft_ms: Some(200),
             duration_ms: 1_500,

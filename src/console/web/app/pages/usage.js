@@ -33,7 +33,8 @@ export default function Usage({ query }) {
   const series = useApi("/api/usage/series", { query: { by: parts, account, since: `${from}T00:00:00Z`, until: `${dayAfter(to)}T00:00:00Z`, bucket: "1d" } });
   const keys = useApi(by === "key" ? "/api/keys" : null, { query: { account, limit: 200 } });
   const total = table.data?.total;
-  const rows = table.data?.data ?? null;
+  // While another grouping is fetched, the former one's rows are no rows of this one.
+  const rows = table.data?.data.every((row) => by in row) ? table.data.data : null;
   const names = useMemo(() => new Map((keys.data?.data ?? []).map((key) => [key.id, key.name])), [keys.data]);
 
   const csv = async () => {
