@@ -189,6 +189,7 @@ fn holds_of_a_dead_process_end_by_their_last_checkpoint() {
         cached_input_tokens: 0,
         output_tokens: 7,
         reasoning_tokens: 0,
+        bill: String::new(),
         ttft_ms: None,
         duration_ms: 0,
         ..books.end(2, "0.4")
