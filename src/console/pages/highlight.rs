@@ -57,7 +57,7 @@ impl Highlighted {
 fn push_text(html: &mut String, text: &str) {
     for (position, part) in text.split(KEY_PLACEHOLDER).enumerate() {
         if position > 0 {
-            html.push_str("<span class=\"tok-key\">");
+            html.push_str("<span class=\"code-key\">");
             html.push_str(KEY_PLACEHOLDER);
             html.push_str("</span>");
         }
@@ -81,11 +81,11 @@ impl Kind {
     fn class(self) -> Option<&'static str> {
         match self {
             Kind::Plain => None,
-            Kind::Comment => Some("tok-comment"),
-            Kind::String => Some("tok-string"),
-            Kind::Number => Some("tok-number"),
-            Kind::Keyword => Some("tok-keyword"),
-            Kind::Name => Some("tok-name"),
+            Kind::Comment => Some("code-comment"),
+            Kind::String => Some("code-string"),
+            Kind::Number => Some("code-number"),
+            Kind::Keyword => Some("code-keyword"),
+            Kind::Name => Some("code-name"),
         }
     }
 }
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn a_key_has_an_element_of_its_own() {
         let html = Highlighted::new(Syntax::Python, "key=\"YOUR_API_KEY\"").to_string();
-        assert!(html.contains("&quot;<span class=\"tok-key\">YOUR_API_KEY</span>&quot;"), "{html}");
+        assert!(html.contains("&quot;<span class=\"code-key\">YOUR_API_KEY</span>&quot;"), "{html}");
     }
 
     proptest! {

@@ -5,6 +5,8 @@
 //! Always true: what is filled in is made of characters that need no quoting in any of the languages, so that no name
 //! can break out of a string and become code.
 
+use askama::Template;
+
 use super::highlight::{Highlighted, KEY_PLACEHOLDER, Syntax};
 use super::language::Language;
 
@@ -21,8 +23,11 @@ pub struct Filling {
 }
 
 /// One program in up to four languages, or one answer.
+#[derive(Template)]
+#[template(path = "sample.html")]
 pub struct Sample {
     pub id: &'static str,
+    pub l: Language,
     pub tabs: Vec<Tab>,
 }
 
@@ -88,7 +93,7 @@ pub fn sample(topic: &'static str, filling: &Filling, chosen: &str) -> Sample {
             chosen: position == chosen_at,
         }
     };
-    Sample { id: topic, tabs: files.iter().enumerate().map(tab).collect() }
+    Sample { id: topic, l: filling.language, tabs: files.iter().enumerate().map(tab).collect() }
 }
 
 impl Filling {
