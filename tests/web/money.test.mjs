@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { balanceOverTime, provedBill, redeemCode } from "../../src/console/web/app/books.js";
-import { approximate, ceiling, compare, decimal, minus, plus, sum, text, times } from "../../src/console/web/app/decimal.js";
+import { add, ceiling, compare, fixed, multiply, parse, ratio, subtract, sum } from "../../src/console/web/app/money.js";
 
 test("decimals are read, and nothing else is", () => {
-  for (const [given, shown] of [["0", "0"], ["-0.10", "-0.1"], ["007", "7"], ["0.000000001", "0.000000001"], ["-12.5", "-12.5"]]) {
-    assert.equal(text(decimal(given)), shown);
+  for (const [given, shown] of [["0", "0"], ["-0.10", "-0.1"], ["007", "7"], ["0.000000001", "0.000000001"], ["-0", "0"]]) {
+    assert.equal(add(given, "0"), shown);
   }
-  for (const given of ["", "-", ".5", "5.", "1e3", "+1", " 1", "1,5", "NaN", "0x1", null, 5, "9".repeat(65)]) {
-    assert.equal(decimal(given), null, String(given));
+  for (const given of ["", "-", ".5", "5.", "1e3", "+1", " 1", "1,5", "NaN", "0x1", null, "9".repeat(65)]) {
+    assert.equal(parse(given), null, String(given));
   }
 });
 
@@ -18,21 +18,25 @@ test("sums are exact where floats are not", () => {
   assert.equal(sum(["0.1", "0.2"]), "0.3");
   assert.equal(sum(["9007199254740993", "0.000000001"]), "9007199254740993.000000001");
   assert.equal(sum([]), "0");
-  assert.equal(sum(["1", "x"]), null);
-  assert.equal(text(plus(decimal("1.5"), decimal("-2.25"))), "-0.75");
-  assert.equal(text(minus(decimal("1"), decimal("0.9"))), "0.1");
-  assert.equal(text(times(decimal("-0.15"), decimal("1.25"))), "-0.1875");
-  assert.equal(compare(decimal("1.0"), decimal("1")), 0);
-  assert.equal(compare(decimal("-1"), decimal("-0.999")), -1);
-  assert.equal(approximate("12.5"), 12.5);
-  assert.equal(approximate("x"), 0);
+  assert.equal(add("1.5", "-2.25"), "-0.75");
+  assert.equal(subtract("1", "0.9"), "0.1");
+  assert.equal(multiply("-0.15", "1.25"), "-0.1875");
+  assert.equal(compare("1.0", "1"), 0);
+  assert.equal(compare("-1", "-0.999"), -1);
+  assert.equal(add("1", "x"), null);
+  assert.equal(ratio("1", "3"), 0.333333);
+  assert.equal(ratio("1", "0"), null);
+});
+
+test("a shown amount is rounded half away from zero", () => {
+  assert.deepEqual(["0.005", "-0.005", "0.004999999", "12", "-0.0049"].map((text) => fixed(text, 2)), ["0.01", "-0.01", "0.00", "12.00", "0.00"]);
 });
 
 test("a charge is rounded up once, and a whole nano stays", () => {
-  assert.equal(text(ceiling(decimal("0.0000000001"), 9)), "0.000000001");
-  assert.equal(text(ceiling(decimal("0.0000000010"), 9)), "0.000000001");
-  assert.equal(text(ceiling(decimal("-0.0000000011"), 9)), "-0.000000001");
-  assert.equal(text(ceiling(decimal("1.5"), 9)), "1.5");
+  assert.equal(ceiling("0.0000000001", 9), "0.000000001");
+  assert.equal(ceiling("0.0000000010", 9), "0.000000001");
+  assert.equal(ceiling("-0.0000000011", 9), "-0.000000001");
+  assert.equal(ceiling("1.5", 9), "1.5");
 });
 
 test("a bill is proved from its lines, and a wrong one is not", () => {

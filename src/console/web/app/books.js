@@ -3,21 +3,20 @@
  *
  * A customer should be able to check a charge without trusting the sum that is printed under it.
  */
-import { ZERO, ceiling, compare, decimal, minus, plus, sum, text, times } from "./decimal.js";
+import { add, ceiling, compare, multiply, parse, subtract, sum } from "./money.js";
 
 /**
  * Adds a bill up again: the lines, times the markup, rounded up once to nine decimals, is what was charged.
  *
  * @param {{markup: string, lines: {amount: string}[], list_total: string, total: string}} bill
  * @param {string} charge what the request's record says
- * @returns {{sum: string|null, proved: boolean}}
+ * @returns {{sum: string|null, proved: boolean}} `sum` is null where a line is no amount: a sum with a hole is no sum
  */
 export function provedBill(bill, charge) {
+  if (!bill.lines.every((line) => parse(line.amount))) return { sum: null, proved: false };
   const added = sum(bill.lines.map((line) => line.amount));
-  const [lines, markup, total, charged] = [added, bill.markup, bill.total, charge].map(decimal);
-  if (!lines || !markup || !total || !charged) return { sum: added, proved: false };
-  const expected = ceiling(times(lines, markup), 9);
-  return { sum: added, proved: compare(expected, total) === 0 && compare(total, charged) === 0 };
+  const expected = ceiling(multiply(added, bill.markup), 9);
+  return { sum: added, proved: compare(expected, bill.total) === 0 && compare(bill.total, charge) === 0 };
 }
 
 /**
@@ -30,20 +29,16 @@ export function provedBill(bill, charge) {
  * @returns {string[]} one more than there are buckets; empty if an amount is no decimal
  */
 export function balanceOverTime(balance, at, charges, entries) {
-  const now = decimal(balance);
-  const movements = entries.map((entry) => ({ amount: decimal(entry.amount), at: Date.parse(entry.at) }));
-  const spent = charges.map(decimal);
-  if (!now || spent.includes(null) || movements.some((move) => move.amount === null)) return [];
-  movements.sort((a, b) => b.at - a.at);
-  const points = [text(now)];
-  let left = now;
+  if (![balance, ...charges, ...entries.map((entry) => entry.amount)].every(parse)) return [];
+  const movements = entries.map((entry) => ({ amount: entry.amount, at: Date.parse(entry.at) })).sort((a, b) => b.at - a.at);
+  const points = [balance];
+  let left = balance;
   let next = 0;
   for (let bucket = at.length - 1; bucket >= 0; bucket -= 1) {
     const begins = Date.parse(at[bucket]);
-    let moved = ZERO;
-    for (; next < movements.length && movements[next].at >= begins; next += 1) moved = plus(moved, movements[next].amount);
-    left = plus(minus(left, moved), spent[bucket] ?? ZERO);
-    points.unshift(text(left));
+    for (; next < movements.length && movements[next].at >= begins; next += 1) left = subtract(left, movements[next].amount);
+    left = add(left, charges[bucket] ?? "0");
+    points.unshift(left);
   }
   return points;
 }

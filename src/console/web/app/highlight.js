@@ -4,7 +4,8 @@ const STRINGS = String.raw`"(?:[^"\\\n]|\\[\s\S])*"|'(?:[^'\\]|\\[\s\S])*'`;
 const words = (text) => String.raw`\b(?:${text.trim().split(/\s+/).join("|")})\b`;
 
 const LANGUAGES = {
-  shell: { comment: String.raw`(?<=^|\s)#.*`, string: STRINGS, keyword: words("curl export echo set") },
+  // Between single quotes a shell knows no escapes.
+  shell: { comment: String.raw`(?<=^|\s)#.*`, string: String.raw`"(?:[^"\\\n]|\\[\s\S])*"|'[^']*'`, keyword: words("curl export echo set") },
   python: { comment: "#.*", string: STRINGS, keyword: words("from import for in if else def return with as print None True False and or not") },
   javascript: { comment: "//.*", string: `${STRINGS}|\`(?:[^\`\\\\]|\\\\[\\s\\S])*\``, keyword: words("import from const let for await of if else return new async function null true false") },
   go: { comment: "//.*", string: `${STRINGS}|\`[^\`]*\``, keyword: words("package import func if else for range return var const nil true false defer err") },

@@ -4,7 +4,8 @@ const FORM = /^(-?)(\d+)(?:\.(\d+))?$/;
 
 /** `{units, scale}` with value = units / 10^scale, or null for what is not a plain decimal. */
 export function parse(text) {
-  const match = FORM.exec(String(text ?? ""));
+  // Amounts come from outside, and a whole number of a million digits would hold the page up.
+  const match = String(text ?? "").length <= 64 && FORM.exec(String(text ?? ""));
   if (!match) return null;
   const [, sign, whole, fraction = ""] = match;
   const units = BigInt(whole + fraction);
@@ -36,6 +37,15 @@ export const sum = (values) => values.reduce((total, value) => add(total, value)
 export function multiply(a, b) {
   const [x, y] = [parse(a), parse(b)];
   return x && y ? write(x.units * y.units, x.scale + y.scale) : null;
+}
+/** The smallest amount of so many decimals that is not below: how the gateway rounds a charge. */
+export function ceiling(text, decimals) {
+  const value = parse(text);
+  if (!value) return null;
+  if (value.scale <= decimals) return write(value.units, value.scale);
+  const step = 10n ** BigInt(value.scale - decimals);
+  const below = value.units / step;
+  return write(value.units > 0n && value.units % step !== 0n ? below + 1n : below, decimals);
 }
 export const isZero = (text) => parse(text)?.units === 0n;
 export const isNegative = (text) => (parse(text)?.units ?? 0n) < 0n;

@@ -71,10 +71,10 @@ export function Checkbox({ checked, onChange, label, ...rest }) {
 }
 
 /** A slider; its value is a number. Show the number beside the label with the Field's `aside`. */
-export function Range({ value, min = 0, max = 1, step = 0.1, onChange, ...rest }) {
+export function Range({ value, min = 0, max = 1, step = 0.1, onChange, class: extra, ...rest }) {
   const field = useField(rest);
   const share = max > min ? ((Number(value) - min) / (max - min)) * 100 : 0;
-  return html`<input class="range" type="range" ...${field} min=${min} max=${max} step=${step} value=${value} style=${{ "--share": `${share}%` }} onInput=${(event) => onChange?.(Number(event.currentTarget.value))} />`;
+  return html`<input class=${cls("range", extra)} type="range" ...${field} min=${min} max=${max} step=${step} value=${value} style=${{ "--share": `${share}%` }} onInput=${(event) => onChange?.(Number(event.currentTarget.value))} />`;
 }
 
 /** One of a few, side by side. `options`: `[{value, label, title?}]`; `label` names the group. */

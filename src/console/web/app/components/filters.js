@@ -43,5 +43,7 @@ function Typed({ filter, value }) {
     timer.current = setTimeout(() => setQuery({ [filter.name]: next.trim() }), filter.type === "date" ? 0 : 250);
   };
   const search = filter.type === "search";
+  // A browser shows an empty date as its own mask, never our placeholder: the name must stand beside it.
+  if (filter.type === "date") return html`<label class="filter filter-date"><span>${filter.label}</span><${Input} type="date" value=${text} onChange=${change} /></label>`;
   return html`<span class=${search ? "filter filter-search" : "filter"}><${Input} type=${search ? "search" : (filter.type ?? "text")} icon=${search ? "search" : undefined} value=${text} onChange=${change} aria-label=${filter.label} placeholder=${filter.placeholder ?? filter.label} data-filter=${search ? "" : undefined} /></span>`;
 }

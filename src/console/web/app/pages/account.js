@@ -1,5 +1,6 @@
 // The person: password, sessions, language, theme, shortcuts.
 import { del, patch, sentence, useApi } from "../api.js";
+import { browserOf } from "../browser.js";
 import { Button } from "../components/button.js";
 import { Card, Facts } from "../components/card.js";
 import { ErrorNote } from "../components/feedback.js";
@@ -17,6 +18,8 @@ import { html, useState } from "../ui.js";
 export default function Account() {
   const who = me.value;
   const sessions = useApi("/api/sessions");
+  // This browser first: the others are the ones to look at, and to end.
+  const list = sessions.data?.data.toSorted((a, b) => Number(b.current) - Number(a.current)) ?? null;
   const close = async (session) => {
     try {
       await del(`/api/sessions/${session.id}`);
@@ -33,7 +36,7 @@ export default function Account() {
         { label: t("account.role"), value: t(`role.${who.role}`) },
         { label: t("requests.account"), value: who.account?.name ?? "—" },
         { label: t("account.since"), value: html`<${Moment} at=${who.person?.created_at} style="date" />` },
-      ]} />${isOperator.value && html`<p><a href="/operate/people">${t("account.people")}</a></p>`}<//>
+      ]} />${isOperator.value && html`<p class="card-more"><a href="/operate/people">${t("account.people")}</a></p>`}<//>
       <${Card} title=${t("account.looks")}><div class="form">
         <div class="field"><span class="field-label">${t("account.language")}</span><${Segmented} value=${lang.value} label=${t("account.language")} onChange=${(value) => (lang.value = value)} options=${[{ value: "en", label: "English" }, { value: "zh", label: "中文" }]} /></div>
         <div class="field"><span class="field-label">${t("theme.label")}</span><${Segmented} value=${theme.value} label=${t("theme.label")} onChange=${(value) => (theme.value = value)} options=${["system", "light", "dark"].map((value) => ({ value, label: t(`theme.${value}`) }))} /></div>
@@ -42,8 +45,8 @@ export default function Account() {
       <${ChangePassword} login=${who.person?.login} onDone=${sessions.reload} />
     </div>
     <${Card} flush title=${t("account.sessions")} lead=${t("account.sessions.lead")}>
-      <${Table} label=${t("account.sessions")} rows=${sessions.data?.data ?? null} state=${sessions} columns=${[
-        { id: "agent", label: t("account.browser"), wide: true, cell: (row) => html`<span class="clip" title=${row.agent}>${row.agent || "—"}</span>` },
+      <${Table} label=${t("account.sessions")} rows=${list} state=${sessions} columns=${[
+        { id: "agent", label: t("account.browser"), wide: true, cell: (row) => html`<span title=${row.agent}>${browserName(row.agent)}</span>` },
         { id: "address", label: t("account.address"), quiet: true, cell: (row) => html`<span class="mono">${row.address ?? "—"}</span>` },
         { id: "created", label: t("account.signed_in"), quiet: true, cell: (row) => html`<${Moment} at=${row.created_at} />` },
         { id: "seen", label: t("account.last_seen"), quiet: true, cell: (row) => html`<${Moment} at=${row.last_seen_at} style="relative" />` },
@@ -51,6 +54,13 @@ export default function Account() {
       ]} />
     <//>
   <//>`;
+}
+
+/** What a person would call the browser that described itself so; the description itself is in the title. */
+function browserName(agent) {
+  const { browser, system } = browserOf(agent);
+  if (browser && system) return t("account.sessions.agent", { browser, system });
+  return browser ?? system ?? (agent || t("account.sessions.unknown"));
 }
 
 function ChangePassword({ login, onDone }) {

@@ -67,7 +67,7 @@ function Totals({ total, loading }) {
     <${Kpi} label=${t("usage.spend")} loading=${loading} value=${total ? money(total.charge) : NONE} title=${total && exact(total.charge)} note=${total && total.requests > 0 ? t("usage.per_request", { amount: perRequest(total) }) : NONE} />
     <${Kpi} label=${t("usage.requests")} loading=${loading} value=${total ? count(total.requests) : NONE} note=${good === null ? NONE : t("usage.successful", { share: percent(good) })} />
     <${Kpi} label=${t("usage.input")} loading=${loading} value=${none ? NONE : compact(total.input_tokens)} title=${total && count(total.input_tokens)} note=${!none && total.input_tokens > 0 ? t("usage.cached_share", { share: percent(total.cached_input_tokens / total.input_tokens, 1) }) : NONE} />
-    <${Kpi} label=${t("usage.output")} loading=${loading} value=${none ? NONE : compact(total.output_tokens)} title=${total && count(total.output_tokens)} note=${!none && total.reasoning_tokens > 0 ? t("usage.reasoning_share", { n: compact(total.reasoning_tokens) }) : NONE} />
+    <${Kpi} label=${t("usage.output")} loading=${loading} value=${none ? NONE : compact(total.output_tokens)} title=${total && count(total.output_tokens)} note=${none ? NONE : total.reasoning_tokens > 0 ? t("usage.reasoning_share", { n: compact(total.reasoning_tokens) }) : t("usage.per_request", { amount: count(Math.round(total.output_tokens / total.requests)) })} />
   <//>`;
 }
 
@@ -107,7 +107,7 @@ function Groups({ by, rows, total, state, metric, query, from, to }) {
   };
   const name = (row) => (by === "key" ? (row.name ?? row.key) : by === "upstream" ? row.upstream || t("usage.none") : row[by]);
   const columns = [
-    { id: "name", label: t(`usage.by.${by}`), sort: name, cell: (row) => html`<a class=${by === "model" ? "mono row-open" : "row-open"} href=${href(row)} title=${by === "key" ? row.key : undefined}>${name(row)}</a>` },
+    { id: "name", label: t(`usage.by.${by}`), sort: name, cell: (row) => html`<a class="row-open" href=${href(row)} title=${by === "key" ? row.key : undefined}>${by === "model" ? html`<code class="mono">${name(row)}</code>` : name(row)}</a>` },
     { id: "share", label: t("usage.share"), cell: (row) => html`<span class="share"><${Meter} share=${share(row)} high=${2} label=${percent(share(row), 1)} /><span class="number quiet">${percent(share(row), 1)}</span></span>` },
     { id: "requests", label: t("usage.requests"), align: "end", sort: (row) => row.requests, cell: (row) => count(row.requests) },
     { id: "errors", label: t("usage.errors"), align: "end", quiet: true, sort: (row) => row.errors, cell: (row) => (row.errors > 0 ? html`<a href=${`${href(row)}&result=failed`}>${count(row.errors)}</a>` : count(0)) },

@@ -16,7 +16,7 @@ const EVENT_SHOWN_CHARS_MAX = 4_000;
 const BODY_CHARS_MAX = 32 << 20;
 
 /** The record is written with the charge, moments after the last byte. */
-const RECORD_WAITS_MS = [60, 140, 300, 600, 900];
+const RECORD_WAITS_MS = [120, 280, 500, 1_000];
 
 export function newRun(model) {
   return {

@@ -136,8 +136,8 @@ async function start(runs, bodies, path) {
     runs.map(async (run, index) => {
       await perform(run, { path, key: payer, body: bodies[index], signal: abort }, () => drawSoon(run));
       draw(run);
-      // A refused request costs nothing, and has a record only if its key was known; asking does no harm.
-      if (run.requestId) run.record = await recordOf(run.requestId, payer);
+      // What was refused cost nothing, and often left no record to ask for.
+      if (run.requestId && !run.error?.status) run.record = await recordOf(run.requestId, payer);
       run.settled = true;
       draw(run);
     }),

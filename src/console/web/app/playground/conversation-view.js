@@ -68,6 +68,7 @@ function Answer({ run, last }) {
       ${state === "done" && answer.text === "" && answer.reasoning === "" && answer.tools.length === 0 && html`<p class="faint">${t("playground.empty_answer")}</p>`}
       <${RunError} run=${run} />
       ${!going &&
+      (last || answer.text || odd || state === "stopped") &&
       html`<div class="turn-actions">
         ${state === "stopped" && html`<${Chip} tone="warn">${t("playground.stopped")}<//>`}
         ${odd && html`<${Chip} tone="warn">${t("playground.finish", { reason: answer.finish })}<//>`}

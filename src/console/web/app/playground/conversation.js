@@ -6,12 +6,16 @@
 
 /** @typedef {{question: string, runs: object[]}} Turn */
 
-/** The messages for one side, up to and with the turn `upTo`. An answer that never came leaves a question without one. */
+/**
+ * The messages for one side, up to and with the turn `upTo`. A question whose answer never came is left out: models expect
+ * question and answer in turns, and what was refused once would only be refused again.
+ */
 export function history(turns, side, upTo = turns.length - 1) {
   return turns.slice(0, upTo + 1).flatMap((turn, index) => {
     const question = { role: "user", content: turn.question };
     const said = turn.runs[side]?.answer.text ?? "";
-    return index === upTo || said === "" ? [question] : [question, { role: "assistant", content: said }];
+    if (index === upTo) return [question];
+    return said === "" ? [] : [question, { role: "assistant", content: said }];
   });
 }
 

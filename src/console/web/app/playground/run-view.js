@@ -9,7 +9,8 @@ import { me } from "../session.js";
 import { html } from "../ui.js";
 import { tokensPerSecond } from "./call.js";
 
-export function Strip({ run, onEvents }) {
+/** `whole`: an answer that comes in one piece, where first token and speed would say nothing. */
+export function Strip({ run, onEvents, whole }) {
   run.tick.value;
   const { record, answer } = run;
   const input = record?.input_tokens ?? answer.usage?.input;
@@ -19,8 +20,9 @@ export function Strip({ run, onEvents }) {
   // While it runs, pieces are the best guess at tokens; it is marked as one.
   const outputs = output != null ? count(output) : answer.pieces > 0 ? `≈${count(answer.pieces)}` : pending(run);
   return html`<dl class="strip" aria-live="off">
-    <${Measure} label=${t("playground.ttft")} value=${run.ttftMs === null ? (going ? "…" : NONE) : duration(run.ttftMs)} />
-    <${Measure} label=${t("playground.speed")} value=${speed === null ? (going ? "…" : NONE) : t("playground.tokens_per_second", { n: count(speed) })} />
+    ${!whole &&
+    html`<${Measure} label=${t("playground.ttft")} value=${run.ttftMs === null ? (going ? "…" : NONE) : duration(run.ttftMs)} />
+      <${Measure} label=${t("playground.speed")} value=${speed === null ? (going ? "…" : NONE) : t("playground.tokens_per_second", { n: count(speed) })} />`}
     <${Measure} label=${t("playground.in_out")} value=${`${input != null ? count(input) : pending(run)} / ${outputs}`} />
     <${Measure} label=${t("playground.cost")} value=${record ? html`${record.estimated ? "≈" : ""}<${Money} value=${record.charge} fine />` : pending(run)} />
     ${!going && html`<${Measure} label=${t("playground.total_time")} value=${duration(run.totalMs)} />`}
@@ -44,7 +46,7 @@ export function RunError({ run }) {
   const title = known ? t(`playground.error.${error.code}`) : error.message || t("playground.error.other");
   return html`<${Banner} tone="bad" role="alert" title=${title}>
     ${known && error.message && html`<p class="error-message">${error.message}</p>`}
-    ${run.retryAfter && html`<p>${t("playground.retry_after", { n: run.retryAfter })}</p>`}
+    ${run.retryAfter && !error.message && html`<p>${t("playground.retry_after", { n: run.retryAfter })}</p>`}
     <span class="error-trace"><code class="mono">${error.status ? `${error.status} ` : ""}${error.code}</code>${run.requestId && html`<span class="error-id"><${Id} value=${run.requestId} /></span>`}</span>
   <//>`;
 }

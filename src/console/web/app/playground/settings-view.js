@@ -68,7 +68,7 @@ function KeyField() {
 /** A number that is only sent once somebody has moved it. */
 function Slider({ label, value, max, start, onChange }) {
   return html`<${Field} label=${label} aside=${value === null ? html`<span class="faint">${t("playground.default")}</span>` : html`<span class="number">${value}</span><${IconButton} small icon="undo-2" label=${t("playground.reset", { name: label })} onClick=${() => onChange(null)} />`}>
-    <${Range} min=${0} max=${max} step=${max > 1 ? 0.1 : 0.05} value=${value ?? start} onChange=${(next) => onChange(Math.round(next * 100) / 100)} />
+    <${Range} class=${value === null ? "range-unset" : undefined} min=${0} max=${max} step=${max > 1 ? 0.1 : 0.05} value=${value ?? start} onChange=${(next) => onChange(Math.round(next * 100) / 100)} />
   <//>`;
 }
 

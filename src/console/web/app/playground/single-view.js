@@ -22,7 +22,7 @@ export function Single() {
         ${run && html`<${RunError} run=${run} />`}
         ${run?.state === "done" && (mode.value === "images" ? html`<${Pictures} whole=${run.whole} prompt=${made.question} />` : html`<${Vectors} whole=${run.whole} lines=${linesOf(made.question)} />`)}
       </div>
-      ${run && html`<${Strip} run=${run} />`}
+      ${run && html`<${Strip} whole run=${run} />`}
     </div></div>
     <${Composer} />
   </section>`;
