@@ -7,6 +7,7 @@ import { close, open } from './stand.mjs';
 before(open, { timeout: 60_000 });
 after(close, { timeout: 60_000 });
 
+await import('./watch.mjs');
 await import('./first-steps.mjs');
 await import('./playground.mjs');
 await import('./customer.mjs');

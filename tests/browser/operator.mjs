@@ -105,6 +105,7 @@ test('what was used is found by day, model and key, and leads to its requests', 
       await page.getByRole('radio', { name: by, exact: true }).check();
       await until(`grouped by ${by}`, async () => (await table.locator('tbody tr').allInnerTexts()).some((text) => row.test(text.trim())));
     }
+    assert.deepEqual(await colorsMissing(page), [], 'colours of the legend that the chart does not have');
     await table.getByRole('link', { name: 'demo-embed' }).click();
     await page.getByRole('heading', { name: 'Requests' }).waitFor();
     await until('the requests of that model alone', async () => {
@@ -113,3 +114,24 @@ test('what was used is found by day, model and key, and leads to its requests', 
     });
   });
 });
+
+// A canvas has no elements to ask: its points are looked through for each colour that the legend names.
+function colorsMissing(page) {
+  return page.evaluate(() => {
+    const pixels = (canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    const drawn = new Set();
+    const plot = pixels(document.querySelector('.chart-card canvas'));
+    for (let i = 0; i < plot.length; i += 4) if (plot[i + 3] === 255) drawn.add(plot.slice(i, i + 3).join());
+    const one = document.createElement('canvas');
+    one.width = one.height = 1;
+    return [...document.querySelectorAll('.legend-item')]
+      .filter((item) => /demo-image|pictures/.test(item.innerText))
+      .map((item) => {
+        const context = one.getContext('2d');
+        context.fillStyle = getComputedStyle(item.querySelector('.swatch')).backgroundColor;
+        context.fillRect(0, 0, 1, 1);
+        return pixels(one).slice(0, 3).join();
+      })
+      .filter((color) => !drawn.has(color));
+  });
+}

@@ -31,5 +31,6 @@ if [ "$(cat "$here/node_modules/.installed" 2>/dev/null)" != "$stamp" ]; then
     printf '%s' "$stamp" >"$here/node_modules/.installed"
 fi
 
+rm -f "$SCREENSHOTS"/failed-*.png
 cd "$here"
 exec node --test --test-reporter=spec ${1:+--test-name-pattern="$1"} console.test.mjs
