@@ -24,7 +24,7 @@ function resolved(...values) {
 
 /**
  * `at`: moments (RFC 3339); `bucketS`: seconds per bucket; `series`: `[{name, label?, values: [number], show?(i): string}]`,
- * bottom first. `kind`: "area" | "bars". `format(number)` for the axis and the default of `show`. `title` heads the card
+ * bottom first. `kind`: "area" | "steps" | "bars"; steps for what stays as it is until it changes. `format(number)` for the axis and the default of `show`. `title` heads the card
  * and names the chart; `onPick(i)` is called with the clicked bucket. `actions` stand right of the title.
  */
 export function TimeChart({ title, at, bucketS, series, kind = "area", format = count, show, height = 250, actions, onPick, total }) {
@@ -80,7 +80,7 @@ function Plot({ title, at, bucketS, series, hidden, kind, format, height, label,
     const [grid, faint, ...colors] = resolved("var(--line)", "var(--faint)", ...seen.flatMap((one) => [one.color, `color-mix(in oklab, ${one.color} 20%, transparent)`]));
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const bars = kind === "bars";
-    const paths = bars ? uPlot.paths.bars({ size: [0.72, 36], radius: 0 }) : xs.length > 2 ? uPlot.paths.spline() : undefined;
+    const paths = bars ? uPlot.paths.bars({ size: [0.72, 36], radius: 0 }) : kind === "steps" ? uPlot.paths.stepped({ align: -1 }) : xs.length > 2 ? uPlot.paths.spline() : undefined;
     const order = seen.map((_, i) => i).reverse();
     const axisLabel = (seconds, step) => {
       const iso = seconds * 1000;

@@ -48,8 +48,11 @@ export function cost(text) {
   return signed(fixed(text, value.units === 0n ? 4 : Math.max(4, decimalsFor(text))));
 }
 
-/** Every digit that the books hold. */
-export const exact = (text) => (parse(text) ? signed(String(text)) : NONE);
+/** Every digit that the books hold, and two decimals at least: it is money. */
+export function exact(text) {
+  const value = parse(text);
+  return value ? signed(fixed(text, Math.max(2, value.scale))) : NONE;
+}
 
 /** An exact amount with its sign always shown, for ledgers. */
 export const movement = (text) => (parse(text) ? (String(text).startsWith("-") ? exact(text) : `+${exact(text)}`) : NONE);

@@ -25,8 +25,8 @@ export function Kpi({ label, value, note, title, tone, loading }) {
 export const Facts = ({ items }) =>
   html`<dl class="facts">${items.filter(Boolean).map((item) => html`<div key=${item.label} class="fact"><dt>${item.label}</dt><dd>${item.value}</dd></div>`)}</dl>`;
 
-/** A share from 0 to 1 as a bar; `label` says it in words. Beyond `high` it turns to a warning. */
+/** A share from 0 to 1 as a bar; `label` says it in words. From `high` on it turns to a warning; null: never. */
 export function Meter({ share, label, high = 0.8 }) {
   const width = Math.max(0, Math.min(1, share ?? 0));
-  return html`<span class=${cls("meter", width >= 1 ? "meter-full" : width >= high && "meter-high")} role="img" aria-label=${label} title=${label}><span class="meter-bar" style=${{ width: `${width * 100}%` }}></span></span>`;
+  return html`<span class=${cls("meter", high !== null && (width >= 1 ? "meter-full" : width >= high && "meter-high"))} role="img" aria-label=${label} title=${label}><span class="meter-bar" style=${{ width: `${width * 100}%` }}></span></span>`;
 }

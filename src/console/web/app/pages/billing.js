@@ -98,7 +98,7 @@ function BalanceChart({ account: own }) {
   const error = series.error ?? moved?.error;
   if (error) return html`<${ErrorNote} error=${error} retry=${series.reload} />`;
   if (!shown) return html`<section class="card chart-card chart-waiting" aria-busy="true"></section>`;
-  return html`<${TimeChart} title=${t("billing.over_time")} at=${data.at} bucketS=${data.bucket_s} series=${shown} format=${axis} height=${180} />`;
+  return html`<${TimeChart} title=${t("billing.over_time")} kind="steps" at=${data.at} bucketS=${data.bucket_s} series=${shown} format=${axis} height=${180} />`;
 }
 const axis = (n) => money(n.toFixed(2));
 

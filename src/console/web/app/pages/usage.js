@@ -108,7 +108,7 @@ function Groups({ by, rows, total, state, metric, query, from, to }) {
   const name = (row) => (by === "key" ? (row.name ?? row.key) : by === "upstream" ? row.upstream || t("usage.none") : row[by]);
   const columns = [
     { id: "name", label: t(`usage.by.${by}`), sort: name, cell: (row) => html`<a class="row-open" href=${href(row)} title=${by === "key" ? row.key : undefined}>${by === "model" ? html`<code class="mono">${name(row)}</code>` : name(row)}</a>` },
-    { id: "share", label: t("usage.share"), cell: (row) => html`<span class="share"><${Meter} share=${share(row)} high=${2} label=${percent(share(row), 1)} /><span class="number quiet">${percent(share(row), 1)}</span></span>` },
+    { id: "share", label: t("usage.share"), cell: (row) => html`<span class="share"><${Meter} share=${share(row)} high=${null} label=${percent(share(row), 1)} /><span class="number quiet">${percent(share(row), 1)}</span></span>` },
     { id: "requests", label: t("usage.requests"), align: "end", sort: (row) => row.requests, cell: (row) => count(row.requests) },
     { id: "errors", label: t("usage.errors"), align: "end", quiet: true, sort: (row) => row.errors, cell: (row) => (row.errors > 0 ? html`<a href=${`${href(row)}&result=failed`}>${count(row.errors)}</a>` : count(0)) },
     { id: "input", label: t("usage.input"), align: "end", sort: (row) => row.input_tokens, cell: (row) => tokens(row, "input_tokens") },
