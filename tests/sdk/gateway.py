@@ -121,7 +121,7 @@ class Gateway:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def describe(self):
-        return {"bin": self.bin, "config": self.config, "origin": self.origin, "keys": self.keys}
+        return {"bin": self.bin, "config": self.config, "origin": self.origin, "console": self.console, "keys": self.keys}
 
     def _config_text(self):
         names, url = self.upstream.scripts, self.upstream.url
@@ -149,7 +149,9 @@ class Gateway:
         for line in self.process.stderr:
             self.log.append(line)
             if not ready.is_set() and '"message":"ready"' in line:
-                self.origin = re.search(r"http://127\.0\.0\.1:\d+", json.loads(line)["edge"]).group()
+                said = json.loads(line)
+                self.origin = re.search(r"http://127\.0\.0\.1:\d+", said["edge"]).group()
+                self.console = said["console"]
                 ready.set()
         # It ended: whoever waits for it need not wait longer.
         ready.set()

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The official SDKs against the built binary (TOLLGATE_BIN, or target/debug/tollgate). Installs the pinned packages when
-# the pins have changed, and only then; fails if one of the two suites fails, after both have run.
+# The official SDKs, and the documentation's samples, against the built binary (TOLLGATE_BIN, or target/debug/tollgate).
+# Installs the pinned packages when the pins have changed, and only then; fails if one of the suites fails, after all
+# have run.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,4 +32,6 @@ fi
 failed=0
 "$venv/bin/pytest" -q -p no:cacheprovider "$here/python" || failed=1
 (cd "$here/node" && node --test --test-reporter=spec openai.test.js) || failed=1
+# The samples use both SDKs. What is skipped says why.
+"$venv/bin/pytest" -q -rs -p no:cacheprovider "$here/../docs" || failed=1
 exit $failed

@@ -27,7 +27,11 @@ fn row(entry: &Entry, l: Language) -> Row {
 
 /// By the entry's id: when, and what to do.
 const CHINESE: &[(&str, &str, &str)] = &[
-    ("invalid_request", "请求体不是 JSON、缺少 `model`，或有字段类型错误、重复。", "按 `param` 和 `message` 指出的字段修改。"),
+    (
+        "invalid_request",
+        "请求体不是 JSON、缺少 `model`，或有字段类型错误、重复。",
+        "按 `param` 和 `message` 指出的字段修改。",
+    ),
     (
         "rejected_upstream",
         "模型的提供方不接受这个请求，`message` 是它的说明。",
@@ -44,7 +48,11 @@ const CHINESE: &[(&str, &str, &str)] = &[
     ("account_suspended", "密钥所属的账户已暂停。", "联系本网关的运营者。"),
     ("address_not_allowed", "密钥只允许从特定地址使用，当前地址不在其中。", "从允许的地址调用，或修改密钥的地址列表。"),
     ("not_found", "此路径不存在。", "与上面的接口列表核对 URL。"),
-    ("request_not_found", "`GET /requests/{id}`：这个密钥没有这样的请求。", "用发出该请求的密钥，在应答结束片刻之后查询。"),
+    (
+        "request_not_found",
+        "`GET /requests/{id}`：这个密钥没有这样的请求。",
+        "用发出该请求的密钥，在应答结束片刻之后查询。",
+    ),
     ("model_not_found_by_path", "`GET /models/{id}`：没有这个模型，或此密钥不可用。", "从 `GET /models` 里取 id。"),
     ("method_not_allowed", "路径存在，但不支持这个方法。", "使用 `Allow` 响应头给出的方法。"),
     ("request_timeout", "请求没有在时限内完整到达。", "检查网络后重发。"),
@@ -60,13 +68,13 @@ const CHINESE: &[(&str, &str, &str)] = &[
         "请求数、token 数或并发数超过限制；或同一地址用了太多错误密钥。",
         "等待 `Retry-After` 指定的时间。官方 SDK 会自动等待。",
     ),
-    (
-        "rate_limit_never_fits",
-        "单个请求就超过每分钟 token 限制（`x-should-retry: false`）。",
-        "减小请求，等待没有用。",
-    ),
+    ("rate_limit_never_fits", "单个请求就超过每分钟 token 限制（`x-should-retry: false`）。", "减小请求，等待没有用。"),
     ("headers_too_large", "请求头过大。", "减少或缩短请求头。"),
-    ("server_error", "网关内部出错，或该模型的所有提供方都没有应答。不收费。", "重试；若一直如此，请提供 `x-request-id`。"),
+    (
+        "server_error",
+        "网关内部出错，或该模型的所有提供方都没有应答。不收费。",
+        "重试；若一直如此，请提供 `x-request-id`。",
+    ),
     ("unavailable", "网关暂时过载或正在重启。", "等待 `Retry-After` 秒后重试。"),
 ];
 

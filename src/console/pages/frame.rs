@@ -176,7 +176,8 @@ impl Icon {
     pub fn new(name: &str) -> Icon {
         // One icon a line, and what follows its name is JSON.
         let line = LUCIDE.lines().find_map(|line| line.trim().strip_prefix(&format!("\"{name}\": ")));
-        let shapes: Shapes = line.and_then(|shapes| serde_json::from_str(shapes.trim_end_matches(',')).ok()).unwrap_or_default();
+        let shapes: Shapes =
+            line.and_then(|shapes| serde_json::from_str(shapes.trim_end_matches(',')).ok()).unwrap_or_default();
         let mut html = String::new();
         for (tag, attributes) in shapes {
             html.push_str(&format!("<{tag}"));
@@ -201,7 +202,11 @@ impl fmt::Display for Icon {
         if self.0.is_empty() {
             return Ok(());
         }
-        write!(f, "<svg class=\"icon\" width=\"16\" height=\"16\" viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.75\" stroke-linecap=\"round\" stroke-linejoin=\"round\" aria-hidden=\"true\" focusable=\"false\">{}</svg>", self.0)
+        write!(
+            f,
+            "<svg class=\"icon\" width=\"16\" height=\"16\" viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.75\" stroke-linecap=\"round\" stroke-linejoin=\"round\" aria-hidden=\"true\" focusable=\"false\">{}</svg>",
+            self.0
+        )
     }
 }
 
@@ -218,7 +223,8 @@ mod tests {
     #[test]
     fn every_named_icon_is_drawn() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console/pages/templates");
-        let templates = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        let templates =
+            std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
         let own = include_str!("frame.rs");
         let mut named: Vec<String> = Vec::new();
         for text in templates {

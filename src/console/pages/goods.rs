@@ -19,6 +19,8 @@ pub struct Good {
     pub available: bool,
     /// Prices per million tokens; the first line is what most requests pay.
     pub rates: Vec<RateLine>,
+    /// The cheapest picture, where pictures have prices.
+    pub per_image_from: Option<String>,
     /// All other prices: what for, and how much.
     pub extras: Vec<(String, String)>,
 }
@@ -81,7 +83,8 @@ pub fn goods(catalog: &Catalog, upstreams: &[UpstreamState], l: Language) -> Vec
 }
 
 fn good(catalog: &Catalog, model: &Model, usable: &HashSet<&str>, l: Language) -> Good {
-    let tariff = Tariff::new(&model.price, catalog.group(DEFAULT_GROUP).markup, &catalog.currency);
+    let markup = catalog.group(DEFAULT_GROUP).markup;
+    let tariff = Tariff::new(&model.price, markup, &catalog.currency);
     let money = |amount: &str| in_currency(&catalog.currency, amount);
     let mut rates: Vec<&TariffRate> = tariff.rates.iter().collect();
     rates.sort_by_key(|rate| when(rate, l).is_some());
@@ -98,6 +101,13 @@ fn good(catalog: &Catalog, model: &Model, usable: &HashSet<&str>, l: Language) -
         max_output_tokens: model.max_output_tokens.map(grouped),
         available: model.candidates.iter().any(|candidate| usable.contains(candidate.upstream.name.as_str())),
         rates: rates.iter().map(line).collect(),
+        per_image_from: model
+            .price
+            .images
+            .values()
+            .chain(&model.price.unit.per_image)
+            .min()
+            .map(|pico| money(&pico.times(markup).display_per_unit())),
         extras: extras(&tariff, &rates, money, l),
     }
 }
@@ -123,11 +133,17 @@ fn when(rate: &TariffRate, l: Language) -> Option<String> {
 }
 
 /// Every price that has no column: of the first rate, of pieces, of pictures, and when off-peak is.
-fn extras(tariff: &Tariff, rates: &[&TariffRate], money: impl Fn(&str) -> String, l: Language) -> Vec<(String, String)> {
+fn extras(
+    tariff: &Tariff,
+    rates: &[&TariffRate],
+    money: impl Fn(&str) -> String,
+    l: Language,
+) -> Vec<(String, String)> {
     let mut extras = Vec::new();
     let million = l.say("per million tokens", "每百万 token");
     let mut add = |name: &str, amount: Option<&str>, unit: &str| {
-        extras.extend(amount.map(|amount| (name.to_owned(), format!("{} {unit}", money(amount)).trim_end().to_owned())));
+        extras
+            .extend(amount.map(|amount| (name.to_owned(), format!("{} {unit}", money(amount)).trim_end().to_owned())));
     };
     if let Some(rate) = rates.first() {
         for (name, amount) in [
@@ -183,7 +199,13 @@ pub fn filling(goods: &[Good], l: Language, base_url: &str) -> Filling {
     }
 }
 
+/// With at least two decimals, as prices are written.
 fn in_currency(currency: &str, amount: &str) -> String {
+    let amount = match amount.split_once('.') {
+        Some((_, decimals)) if decimals.len() >= 2 => amount.to_owned(),
+        Some(_) => format!("{amount}0"),
+        None => format!("{amount}.00"),
+    };
     match currency {
         "USD" => format!("${amount}"),
         "CNY" => format!("¥{amount}"),
@@ -243,7 +265,18 @@ mod tests {
             when(&tariff.rates[0], Language::English)
         };
         assert_eq!(rate(Tier::Standard, 0, false), None);
-        assert_eq!(rate(Tier::Priority, 200_000, true).unwrap(), "service tier priority, above 200,000 prompt tokens, off-peak");
+        assert_eq!(
+            rate(Tier::Priority, 200_000, true).unwrap(),
+            "service tier priority, above 200,000 prompt tokens, off-peak"
+        );
+    }
+
+    #[test]
+    fn amounts_have_two_decimals_or_more() {
+        for (amount, text) in [("0", "$0.00"), ("0.6", "$0.60"), ("2.50", "$2.50"), ("0.075", "$0.075")] {
+            assert_eq!(in_currency("USD", amount), text);
+        }
+        assert_eq!(in_currency("CHF", "1"), "1.00 CHF");
     }
 
     #[test]

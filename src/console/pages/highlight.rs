@@ -192,8 +192,29 @@ const PYTHON: &[&str] = &[
     "None", "not", "or", "raise", "return", "True", "try", "while", "with",
 ];
 const JAVASCRIPT: &[&str] = &[
-    "await", "async", "break", "catch", "const", "continue", "else", "export", "false", "for", "from", "function",
-    "if", "import", "instanceof", "let", "new", "null", "of", "return", "throw", "true", "try",
+    "await",
+    "async",
+    "break",
+    "catch",
+    "const",
+    "continue",
+    "else",
+    "export",
+    "false",
+    "for",
+    "from",
+    "function",
+    "if",
+    "import",
+    "instanceof",
+    "let",
+    "new",
+    "null",
+    "of",
+    "return",
+    "throw",
+    "true",
+    "try",
 ];
 const GO: &[&str] = &[
     "break", "continue", "defer", "else", "false", "for", "func", "if", "import", "map", "nil", "package", "range",
@@ -206,15 +227,8 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Syntax; 7] = [
-        Syntax::Shell,
-        Syntax::Python,
-        Syntax::JavaScript,
-        Syntax::Go,
-        Syntax::Json,
-        Syntax::Yaml,
-        Syntax::Wire,
-    ];
+    const ALL: [Syntax; 7] =
+        [Syntax::Shell, Syntax::Python, Syntax::JavaScript, Syntax::Go, Syntax::Json, Syntax::Yaml, Syntax::Wire];
 
     fn marked(syntax: Syntax, code: &str) -> String {
         let mark = |(kind, text): (Kind, &str)| match kind {
@@ -246,7 +260,11 @@ mod tests {
             (Syntax::JavaScript, "let a = `x` // b", "⟨k let⟩ a = ⟨s `x`⟩ ⟨c // b⟩"),
             (Syntax::Go, "func f() `json:\"a\"`", "⟨k func⟩ f() ⟨s `json:\"a\"`⟩"),
             (Syntax::Shell, "curl -d '{\"a\": 1}' http://x/#y", "⟨k curl⟩ -d ⟨s '{\"a\": 1}'⟩ http://x/#y"),
-            (Syntax::Json, "{\"a\": \"b\", \"c\": null, \"d\": 1}", "{⟨f \"a\"⟩: ⟨s \"b\"⟩, ⟨f \"c\"⟩: ⟨k null⟩, ⟨f \"d\"⟩: ⟨n 1⟩}"),
+            (
+                Syntax::Json,
+                "{\"a\": \"b\", \"c\": null, \"d\": 1}",
+                "{⟨f \"a\"⟩: ⟨s \"b\"⟩, ⟨f \"c\"⟩: ⟨k null⟩, ⟨f \"d\"⟩: ⟨n 1⟩}",
+            ),
             (Syntax::Yaml, "name: x # y\nbase: http://z", "⟨f name⟩: x ⟨c # y⟩\n⟨f base⟩: http://z"),
             (Syntax::Wire, "data: {\"a\":1}\n\nid: x", "⟨f data⟩: {\"a\":1}\n\n⟨f id⟩: x"),
         ] {

@@ -75,12 +75,7 @@ struct Status {
 
 impl HtmlSafe for Sample {}
 
-async fn landing(
-    State(console): State<Console>,
-    address: ClientAddress,
-    headers: HeaderMap,
-    query: Asked,
-) -> Response {
+async fn landing(State(console): State<Console>, address: ClientAddress, headers: HeaderMap, query: Asked) -> Response {
     let query = query_of(query);
     let frame = Frame::read(&console, "/", &headers, &query, address).await;
     if frame.person.is_some() && query.is_empty() {

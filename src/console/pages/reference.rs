@@ -29,8 +29,18 @@ pub fn endpoints(l: Language) -> Vec<EndpointRow> {
         row("GET", "/models/{id}", "models", l.say("One model", "单个模型")),
         row("GET", "/key", "key", l.say("The key itself: limits, budget, balance", "密钥自身：限制、预算、余额")),
         row("GET", "/requests/{id}", "cost", l.say("What one request cost", "单个请求的费用")),
-        row("GET", "/dashboard/billing/subscription", "clients", l.say("Balance, for chat clients", "余额（聊天客户端使用）")),
-        row("GET", "/dashboard/billing/usage", "clients", l.say("Spend, for chat clients", "已用额度（聊天客户端使用）")),
+        row(
+            "GET",
+            "/dashboard/billing/subscription",
+            "clients",
+            l.say("Balance, for chat clients", "余额（聊天客户端使用）"),
+        ),
+        row(
+            "GET",
+            "/dashboard/billing/usage",
+            "clients",
+            l.say("Spend, for chat clients", "已用额度（聊天客户端使用）"),
+        ),
     ];
     posts.chain(gets).collect()
 }
@@ -62,14 +72,24 @@ const fn optional(name: &'static str, kind: &'static str, english: &'static str,
 }
 
 pub const CHAT: &[Parameter] = &[
-    needed("model", "string", "A model's name or alias, from [the list](/models).", "模型名称或别名，见[模型列表](/models)。"),
+    needed(
+        "model",
+        "string",
+        "A model's name or alias, from [the list](/models).",
+        "模型名称或别名，见[模型列表](/models)。",
+    ),
     needed(
         "messages",
         "array",
         "The conversation: objects with `role` (`system`, `user`, `assistant`, `tool`) and `content`, a text or parts with text and images.",
         "对话内容：每项含 `role`（`system`、`user`、`assistant`、`tool`）和 `content`（文本，或由文本与图片组成的数组）。",
     ),
-    optional("stream", "boolean", "Send the answer piece by piece, as [events](#streaming).", "以[事件流](#streaming)逐段返回。"),
+    optional(
+        "stream",
+        "boolean",
+        "Send the answer piece by piece, as [events](#streaming).",
+        "以[事件流](#streaming)逐段返回。",
+    ),
     optional(
         "stream_options.include_usage",
         "boolean",
@@ -86,13 +106,28 @@ pub const CHAT: &[Parameter] = &[
     optional("n", "integer", "How many answers. Each is charged.", "生成几个回答，每个都计费。"),
     optional("stop", "string, array", "Texts that end the answer.", "遇到这些文本即停止。"),
     optional("tools, tool_choice", "array, object", "Functions that the model may call.", "模型可以调用的函数。"),
-    optional("response_format", "object", "JSON, or JSON after a schema, where the model can.", "要求输出 JSON 或符合 schema 的 JSON（取决于模型）。"),
-    optional("service_tier", "string", "Where a model has prices for it: `flex`, `priority`.", "服务等级，如 `flex`、`priority`（取决于模型的价格表）。"),
+    optional(
+        "response_format",
+        "object",
+        "JSON, or JSON after a schema, where the model can.",
+        "要求输出 JSON 或符合 schema 的 JSON（取决于模型）。",
+    ),
+    optional(
+        "service_tier",
+        "string",
+        "Where a model has prices for it: `flex`, `priority`.",
+        "服务等级，如 `flex`、`priority`（取决于模型的价格表）。",
+    ),
 ];
 
 pub const EMBEDDINGS: &[Parameter] = &[
     needed("model", "string", "A model for embeddings.", "嵌入模型。"),
-    needed("input", "string, array", "One text or many. Each gets a vector, in order.", "一段或多段文本，按顺序各得一个向量。"),
+    needed(
+        "input",
+        "string, array",
+        "One text or many. Each gets a vector, in order.",
+        "一段或多段文本，按顺序各得一个向量。",
+    ),
     optional("dimensions", "integer", "The length of the vectors, where the model can.", "向量的维数（取决于模型）。"),
     optional("encoding_format", "string", "`float` or `base64`.", "`float` 或 `base64`。"),
 ];
@@ -101,8 +136,18 @@ pub const IMAGES: &[Parameter] = &[
     needed("model", "string", "A model for images.", "图像模型。"),
     needed("prompt", "string", "What to draw.", "画面描述。"),
     optional("n", "integer", "How many pictures. Each is charged.", "生成几张，每张都计费。"),
-    optional("size", "string", "Such as `1024x1024`. It decides the price where [the list](/models) says so.", "如 `1024x1024`。价格可能随尺寸变化，见[价格表](/models)。"),
-    optional("quality", "string", "Such as `standard` or `hd`. It decides the price too.", "如 `standard`、`hd`，同样影响价格。"),
+    optional(
+        "size",
+        "string",
+        "Such as `1024x1024`. It decides the price where [the list](/models) says so.",
+        "如 `1024x1024`。价格可能随尺寸变化，见[价格表](/models)。",
+    ),
+    optional(
+        "quality",
+        "string",
+        "Such as `standard` or `hd`. It decides the price too.",
+        "如 `standard`、`hd`，同样影响价格。",
+    ),
 ];
 
 /// How a request ended, and what is charged then.
@@ -175,7 +220,14 @@ pub fn recipes(l: Language) -> Vec<Recipe> {
     };
     let noted = |recipe: Recipe, english, chinese| Recipe { note: Some(l.rich(english, chinese)), ..recipe };
     vec![
-        code("LangChain", "langchain", l.say("Python; the JavaScript package takes the same three settings.", "Python；JavaScript 包的三项设置相同。")),
+        code(
+            "LangChain",
+            "langchain",
+            l.say(
+                "Python; the JavaScript package takes the same three settings.",
+                "Python；JavaScript 包的三项设置相同。",
+            ),
+        ),
         code("LlamaIndex", "llamaindex", l.say("Python, for any model that chats.", "Python，适用于任何对话模型。")),
         noted(
             code("Vercel AI SDK", "ai-sdk", l.say("Node and edge runtimes.", "Node 与边缘运行时。")),
@@ -243,11 +295,25 @@ pub fn recipes(l: Language) -> Vec<Recipe> {
             "Its own servers make the calls, so the address must be reachable from the internet.",
             "请求由它的服务器发出，因此地址必须能从互联网访问。",
         ),
-        code("Continue", "continue", l.say("VS Code and JetBrains; also its command line.", "VS Code 与 JetBrains，也用于其命令行。")),
-        code("Aider", "aider", l.say("In a terminal. `openai/` before the model's name is Aider's own prefix.", "在终端里。模型名前的 `openai/` 是 Aider 自己的前缀。")),
+        code(
+            "Continue",
+            "continue",
+            l.say("VS Code and JetBrains; also its command line.", "VS Code 与 JetBrains，也用于其命令行。"),
+        ),
+        code(
+            "Aider",
+            "aider",
+            l.say(
+                "In a terminal. `openai/` before the model's name is Aider's own prefix.",
+                "在终端里。模型名前的 `openai/` 是 Aider 自己的前缀。",
+            ),
+        ),
         form(
             l.say("Anything else", "其他客户端"),
-            l.say("Whatever speaks to OpenAI and lets you change the address:", "任何支持 OpenAI 且可修改地址的客户端："),
+            l.say(
+                "Whatever speaks to OpenAI and lets you change the address:",
+                "任何支持 OpenAI 且可修改地址的客户端：",
+            ),
             &[
                 ("Base URL", Value::BaseUrl),
                 ("API key", Value::Key),

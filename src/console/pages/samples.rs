@@ -98,7 +98,7 @@ pub fn sample(topic: &'static str, filling: &Filling, chosen: &str) -> Sample {
 
 impl Filling {
     fn fill(&self, topic: &str, text: &str) -> String {
-        let hello = self.language.say("Say hello in one sentence.", "用一句话打个招呼。");
+        let hello = self.language.say("Say hello.", "你好！");
         text.trim_end()
             .replace("{{base_url}}", &self.base_url)
             .replace("{{key}}", KEY_PLACEHOLDER)
@@ -169,6 +169,14 @@ mod tests {
                 assert!(!html.contains("{{") && !html.contains("}}"), "{topic} {}", tab.id);
             }
         }
+    }
+
+    #[test]
+    fn the_configuration_file_is_yaml() {
+        let (.., text) = FILES.iter().find(|(topic, ..)| *topic == "continue").unwrap();
+        let yaml: serde_json::Value = serde_saphyr::from_str(&filling().fill("continue", text)).unwrap();
+        assert_eq!(yaml["models"][0]["apiBase"], "http://127.0.0.1:8080/v1");
+        assert_eq!(yaml["models"][0]["model"], "demo-chat");
     }
 
     #[test]

@@ -3,5 +3,7 @@ curl {{base_url}}/chat/completions \
   -H "Content-Type: application/json" \
   -d '{
     "model": "{{model}}",
-    "messages": [{"role": "user", "content": "{{hello}}"}]
+    "messages": [
+      {"role": "user", "content": "{{hello}}"}
+    ]
   }'

@@ -7,4 +7,5 @@ curl {{base_url}}/images/generations \
     "prompt": "A toll gate at dawn",
     "size": "1024x1024"
   }' \
-  | sed 's/.*"b64_json": *"\([^"]*\)".*/\1/' | base64 --decode > gate.png
+  | sed 's/.*"b64_json": *"\([^"]*\)".*/\1/' \
+  | base64 --decode > gate.png

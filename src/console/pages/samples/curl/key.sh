@@ -1,1 +1,2 @@
-curl {{base_url}}/key -H "Authorization: Bearer {{key}}"
+curl {{base_url}}/key \
+  -H "Authorization: Bearer {{key}}"

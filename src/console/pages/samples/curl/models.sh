@@ -1,1 +1,2 @@
-curl {{base_url}}/models -H "Authorization: Bearer {{key}}"
+curl {{base_url}}/models \
+  -H "Authorization: Bearer {{key}}"

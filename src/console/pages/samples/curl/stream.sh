@@ -4,7 +4,9 @@ curl -N {{base_url}}/chat/completions \
   -H "Content-Type: application/json" \
   -d '{
     "model": "{{model}}",
-    "messages": [{"role": "user", "content": "{{hello}}"}],
+    "messages": [
+      {"role": "user", "content": "{{hello}}"}
+    ],
     "stream": true,
     "stream_options": {"include_usage": true}
   }'
