@@ -25,7 +25,7 @@ run: setup ## Build and start a gateway, with a key and a curl line to paste
 	@deploy/run.sh target/release/tollgate $(CONFIG)
 
 .PHONY: test
-test: setup-test test-rust test-sdk test-browser ## Run every test
+test: setup-test test-rust test-sdk test-web test-browser ## Run every test
 
 .PHONY: test-rust
 test-rust:
@@ -41,6 +41,10 @@ test-sdk: ## The official SDKs against the real binary
 test-browser: ## The console in a real browser against the real binary
 	cargo build --locked
 	tests/browser/run.sh
+
+.PHONY: test-web
+test-web: ## The console's words and pure modules, in Node
+	node --test tests/web/
 
 .PHONY: check
 check: setup ## Format, lints, example configurations

@@ -10,6 +10,8 @@ mod support;
 mod architecture;
 // Clients in trouble, or up to it.
 mod clients;
+// What browsers load.
+mod console_assets;
 // The command line.
 mod cli;
 // A disk without room.

@@ -1,3 +1,5 @@
+//! The prober against small servers that answer well, badly, late or not at all.
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

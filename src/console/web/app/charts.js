@@ -31,8 +31,9 @@ export function TimeChart({ title, at, bucketS, series, kind = "area", format = 
   const [hidden, setHidden] = useState(() => new Set());
   const [asTable, setAsTable] = useState(false);
   const known = series.some((one) => one.values.some((value) => value));
-  const label = (i, style) => moment(at[i], style ?? (bucketS >= 86_400 ? "day" : "datetime"));
+  const label = (i, style) => moment(at[i], style ?? (bucketS >= 86_400 ? "day" : "short"));
   const text = (one, i) => (one.show ? one.show(i) : show ? show(one, i) : format(one.values[i] ?? 0));
+  const short = series.reduce((length, one) => length + (one.label ?? one.name).length + 6, 0) < 70;
   const toggle = (name) => {
     const next = new Set(hidden);
     if (!next.delete(name)) next.add(name);
@@ -41,7 +42,7 @@ export function TimeChart({ title, at, bucketS, series, kind = "area", format = 
   return html`<section class="card chart-card">
     <div class="chart-head">
       <h2 class="card-title">${title}</h2>
-      <ul class="legend" aria-label=${t("chart.series")}>
+      <ul class=${cls("legend", short && "legend-short")} aria-label=${t("chart.series")}>
         ${series.map((one, i) => html`<li key=${one.name}><button class=${cls("legend-item", hidden.has(one.name) && "legend-off")} type="button" aria-pressed=${String(!hidden.has(one.name))} title=${t("chart.toggle")} onClick=${() => toggle(one.name)}><span class="swatch" style=${{ background: seriesColor(one.name === "other" ? 6 : i) }}></span>${one.label ?? one.name}</button></li>`)}
       </ul>
       <div class="card-actions">${actions}<${IconButton} icon=${asTable ? "chart-line" : "table-2"} label=${t(asTable ? "chart.as_chart" : "chart.as_table")} pressed=${asTable} onClick=${() => setAsTable(!asTable)} /></div>
@@ -62,30 +63,38 @@ function ChartTable({ title, at, series, label, text }) {
   </table></div>`;
 }
 
+// Stacked: each line is the sum of what lies under it. The highest comes first, so that bars overlap rightly.
+function stacked(at, seen) {
+  const sums = [];
+  seen.forEach((one, i) => sums.push(at.map((_, x) => (i ? sums[i - 1][x] : 0) + (one.values[x] ?? 0))));
+  return [at.map((when) => new Date(when).getTime() / 1000), ...sums.reverse()];
+}
+
+// Steps of an axis that counts whole things: half a request is none.
+const WHOLE = Array.from({ length: 16 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
 function Plot({ title, at, bucketS, series, hidden, kind, format, height, label, text, onPick, total }) {
   const box = useRef(null);
   const plot = useRef(null);
+  const drawn = useRef(null);
   const pick = useRef(onPick);
   pick.current = onPick;
   const [cursor, setCursor] = useState(null);
   const dark = isDark();
   const language = lang.value;
   const seen = useMemo(() => series.map((one, i) => ({ ...one, color: seriesColor(one.name === "other" ? 6 : i) })).filter((one) => !hidden.has(one.name)), [series, hidden]);
+  const whole = useMemo(() => seen.every((one) => one.values.every(Number.isInteger)), [seen]);
+  const data = useMemo(() => stacked(at, seen), [at, seen]);
+  // New figures go into the chart that is there; only another shape of them needs another chart.
+  const shape = JSON.stringify([seen.map((one) => [one.name, one.color]), at.length]);
 
   useEffect(() => {
-    const xs = at.map((moment) => new Date(moment).getTime() / 1000);
-    // Stacked: each line is the sum of what lies under it; the highest is drawn first so that bars overlap rightly.
-    const sums = [];
-    seen.forEach((one, i) => sums.push(xs.map((_, x) => (i ? sums[i - 1][x] : 0) + (one.values[x] ?? 0))));
     const [grid, faint, ...colors] = resolved("var(--line)", "var(--faint)", ...seen.flatMap((one) => [one.color, `color-mix(in oklab, ${one.color} 20%, transparent)`]));
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const bars = kind === "bars";
-    const paths = bars ? uPlot.paths.bars({ size: [0.72, 36], radius: 0 }) : kind === "steps" ? uPlot.paths.stepped({ align: -1 }) : xs.length > 2 ? uPlot.paths.spline() : undefined;
+    const paths = bars ? uPlot.paths.bars({ size: [0.72, 36], radius: 0 }) : kind === "steps" ? uPlot.paths.stepped({ align: -1 }) : at.length > 2 ? uPlot.paths.spline() : undefined;
     const order = seen.map((_, i) => i).reverse();
-    const axisLabel = (seconds, step) => {
-      const iso = seconds * 1000;
-      return step >= 86_400 || bucketS >= 86_400 ? moment(iso, "day") : moment(iso, "minute");
-    };
+    const axisLabel = (seconds, step) => moment(seconds * 1000, step >= 86_400 || bucketS >= 86_400 ? "day" : "minute");
     const width = Math.max(200, box.current.clientWidth);
     const options = {
       width,
@@ -94,20 +103,21 @@ function Plot({ title, at, bucketS, series, hidden, kind, format, height, label,
       legend: { show: false },
       select: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      scales: { x: { time: true, range: bars ? [xs[0] - bucketS / 2, xs.at(-1) + bucketS / 2] : undefined }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
+      scales: { x: { time: true, range: bars ? (_, first, last) => [first - bucketS / 2, last + bucketS / 2] : undefined }, y: { range: (_, min, max) => [Math.min(0, (min ?? 0) * 1.08), max > 0 ? max * 1.08 : min < 0 ? 0 : 1] } },
       axes: [
         { stroke: faint, font, grid: { show: false }, ticks: { show: false }, size: 30, gap: 8, space: width < 500 ? 90 : 110, values: (_, splits, __, ___, step) => splits.map((one) => axisLabel(one, step)) },
-        { stroke: faint, font, grid: { stroke: grid, width: 1 }, ticks: { show: false }, gap: 8, space: 42, size: (_, values) => Math.max(34, 12 + 7 * Math.max(0, ...(values ?? []).map((one) => one.length))), values: (_, splits) => splits.map((one) => format(one)) },
+        { stroke: faint, font, grid: { stroke: grid, width: 1 }, ticks: { show: false }, gap: 8, space: 42, incrs: whole ? WHOLE : undefined, size: (_, values) => Math.max(34, 12 + 7 * Math.max(0, ...(values ?? []).map((one) => one.length))), values: (_, splits) => splits.map((one) => format(one)) },
       ],
-      series: [{}, ...order.map((i) => ({ label: seen[i].name, stroke: colors[2 * i], width: bars ? 0 : 1.5, fill: bars ? colors[2 * i] : i === 0 ? colors[2 * i + 1] : undefined, paths, points: { show: xs.length < 3 && !bars } }))],
+      series: [{}, ...order.map((i) => ({ label: seen[i].name, stroke: colors[2 * i], width: bars ? 0 : 1.5, fill: bars ? colors[2 * i] : i === 0 ? colors[2 * i + 1] : undefined, paths, points: { show: at.length < 3 && !bars } }))],
       // Only the stripe between two neighbours is filled; plain fills would lie over each other and turn to mud.
       bands: bars ? [] : order.slice(0, -1).map((i, place) => ({ series: [place + 1, place + 2], fill: colors[2 * i + 1] })),
       hooks: {
         setCursor: [(chart) => setCursor(chart.cursor.idx == null || chart.cursor.left < 0 ? null : { i: chart.cursor.idx, left: chart.valToPos(chart.data[0][chart.cursor.idx], "x") + chart.bbox.left / devicePixelRatio })],
       },
     };
-    const chart = new uPlot(options, [xs, ...order.map((i) => sums[i])], box.current);
+    const chart = new uPlot(options, data, box.current);
     plot.current = chart;
+    drawn.current = data;
     chart.over.addEventListener("click", () => chart.cursor.idx != null && pick.current?.(chart.cursor.idx));
     const watch = new ResizeObserver(() => {
       const now = box.current?.clientWidth;
@@ -119,7 +129,13 @@ function Plot({ title, at, bucketS, series, hidden, kind, format, height, label,
       chart.destroy();
       setCursor(null);
     };
-  }, [at, seen, kind, dark, language, height, format, bucketS]);
+  }, [shape, kind, dark, language, height, format, bucketS, whole]);
+
+  useEffect(() => {
+    if (drawn.current === data) return;
+    drawn.current = data;
+    plot.current.setData(data);
+  }, [data]);
 
   // Keyboards move the same cursor that the mouse does.
   const onKeyDown = (event) => {

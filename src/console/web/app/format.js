@@ -74,12 +74,11 @@ export function percent(share, digits = 2) {
   return formatter(Intl.NumberFormat, { style: "percent", maximumFractionDigits: digits }).format(shown);
 }
 
-/** Milliseconds: 212 ms, 2.4 s, 1 m 05 s. */
-export function duration(ms) {
+/** Milliseconds: 212 ms, 2.4 s, 1 m 05 s. `digits` are the decimals of seconds. */
+export function duration(ms, digits = 1) {
   if (ms == null) return NONE;
   if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 10_000) return `${(ms / 1000).toFixed(ms < 3000 ? 2 : 1)} s`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 59_950) return `${(ms / 1000).toFixed(digits)} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${String(seconds % 60).padStart(2, "0")} s`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${String(Math.floor((seconds % 3600) / 60)).padStart(2, "0")} m`;
@@ -98,11 +97,12 @@ const STYLES = {
   minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   date: { year: "numeric", month: "short", day: "numeric" },
   day: { month: "short", day: "numeric" },
+  short: { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   datetime: { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   full: { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
 };
 
-/** A moment in the viewer's zone: "time", "minute", "day", "date", "datetime", "full", "log" or "relative". */
+/** A moment in the viewer's zone: "time", "minute", "short", "day", "date", "datetime", "full", "log" or "relative". */
 export function moment(at, style = "datetime") {
   if (at == null) return NONE;
   const date = new Date(at);

@@ -1,11 +1,22 @@
 // The first call, in the languages that people use: shown beside a new key and in the newcomer's steps.
+import { useApi } from "./api.js";
+import { KEY_VARIABLE, LANGUAGES } from "./playground/code.js";
+import { baseUrl } from "./site.js";
 
-/** Tabs for a CodeBlock. What is put in are a base URL, a key and a model's id, all of plain characters. */
-export function callSnippets({ base, key, model }) {
-  return [
-    { id: "curl", label: "cURL", lang: "bash", code: `curl ${base}/chat/completions \\\n  -H "Authorization: Bearer ${key}" \\\n  -H "Content-Type: application/json" \\\n  -d '{"model": "${model}", "stream": true, "messages": [{"role": "user", "content": "Hello!"}]}'` },
-    { id: "python", label: "Python", lang: "python", code: `from openai import OpenAI\n\nclient = OpenAI(base_url="${base}", api_key="${key}")\nstream = client.chat.completions.create(\n    model="${model}",\n    messages=[{"role": "user", "content": "Hello!"}],\n    stream=True,\n)\nfor chunk in stream:\n    if chunk.choices:\n        print(chunk.choices[0].delta.content or "", end="")` },
-    { id: "node", label: "Node", lang: "js", code: `import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: "${base}", apiKey: "${key}" });\nconst stream = await client.chat.completions.create({\n  model: "${model}",\n  messages: [{ role: "user", content: "Hello!" }],\n  stream: true,\n});\nfor await (const chunk of stream) {\n  process.stdout.write(chunk.choices[0]?.delta?.content ?? "");\n}` },
-    { id: "env", label: ".env", lang: "bash", code: `OPENAI_BASE_URL=${base}\nOPENAI_API_KEY=${key}` },
-  ];
+const COLOURS = { curl: "shell", python: "python", node: "javascript", go: "go" };
+
+/** The id of a model that answers chats, for samples that work when they are pasted; "…" until one is known. */
+export function useSampleModel(wanted = true) {
+  const models = useApi(wanted ? "/api/models" : null).data?.data ?? [];
+  // Embeddings and pictures have no price for output tokens.
+  const chat = models.find((model) => model.available && model.pricing?.rates?.some((rate) => Number(rate.output) > 0));
+  return (chat ?? models[0])?.id ?? "…";
+}
+
+/** Tabs for a CodeBlock. The key stands in the environment, where it belongs, and in no program's text. */
+export function callSnippets({ key, model }) {
+  const call = { base: baseUrl(), path: "/chat/completions", body: { model, messages: [{ role: "user", content: "Hello!" }], stream: true } };
+  const tabs = LANGUAGES.map(({ id, label, write }) => ({ id, label, code: write(call).trimEnd(), lang: COLOURS[id] }));
+  tabs[0].code = `export ${KEY_VARIABLE}=${key}\n\n${tabs[0].code}`;
+  return [...tabs, { id: "env", label: ".env", lang: "shell", code: `OPENAI_BASE_URL=${baseUrl()}\nOPENAI_API_KEY=${key}\n${KEY_VARIABLE}=${key}` }];
 }

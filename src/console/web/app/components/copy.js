@@ -45,12 +45,12 @@ export function CopyButton({ text, label, small, kind, children }) {
   return html`<${IconButton} icon=${done ? "check" : "copy"} label=${label ?? t("copy.copy")} small=${small} onClick=${copy} />${said}`;
 }
 
-/** A text that is there to be taken: a new key, a link. */
-export function CopyField({ value, label }) {
+/** A text that is there to be taken: a new key, a link. `primary` where taking it is what the view is for. */
+export function CopyField({ value, label, primary }) {
   const input = useRef(null);
   return html`<div class="copy-field">
     <input class="input mono" readonly value=${value} aria-label=${label} ref=${input} onFocus=${() => input.current.select()} />
-    <${CopyButton} text=${value} kind="primary">${t("copy.copy")}<//>
+    <${CopyButton} text=${value} kind=${primary ? "primary" : "plain"}>${t("copy.copy")}<//>
   </div>`;
 }
 

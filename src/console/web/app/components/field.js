@@ -113,6 +113,8 @@ export function MultiSelect({ value, options, onChange, empty, label, ...rest })
   // What was chosen stays in the list even when the server no longer offers it.
   const all = [...options, ...value.filter((one) => !options.some((option) => option.value === one)).map((one) => ({ value: one, label: one }))];
   const seen = all.filter((option) => option.label.toLowerCase().includes(search.trim().toLowerCase()));
+  // The name says what is chosen too: it stands in for the words inside.
+  const name = `${label}: ${value.length ? value.join(", ") : empty}`;
   const toggle = (one) => onChange(chosen.has(one) ? value.filter((other) => other !== one) : [...value, one]);
   const onKeyDown = (event) => {
     if (event.key === "Escape" && open) {
@@ -123,7 +125,7 @@ export function MultiSelect({ value, options, onChange, empty, label, ...rest })
     }
   };
   return html`<div class="multi" ref=${root} onKeyDown=${onKeyDown}>
-    <button class="input multi-button" type="button" ...${field} aria-label=${label} aria-expanded=${String(open)} aria-controls=${list} onClick=${() => setOpen(!open)}>
+    <button class="input multi-button" type="button" ...${field} aria-label=${name} aria-expanded=${String(open)} aria-controls=${list} onClick=${() => setOpen(!open)}>
       ${value.length ? html`<span class="multi-chips">${value.map((one) => html`<span key=${one} class="tag">${one}</span>`)}</span>` : html`<span class="faint">${empty}</span>`}
       <${Icon} name="chevron-down" size=${14} />
     </button>

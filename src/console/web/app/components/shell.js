@@ -32,7 +32,7 @@ function NavList({ title, items }) {
     ${title && html`<p class="nav-title" id=${`nav-${title}`}>${title}</p>`}
     <ul>${items.map((item) => {
       const here = isAt(item, path);
-      return html`<li key=${item.href}><a class=${cls("nav-item", here && "nav-here")} href=${item.href} aria-current=${here ? "page" : undefined}><${Icon} name=${item.icon} /><span class="nav-text">${t(item.text)}</span>${item.href === "/keys" && keyCount.value && html`<span class="nav-count">${keyCount.value}</span>`}</a></li>`;
+      return html`<li key=${item.href}><a class=${cls("nav-item", here && "nav-here")} href=${item.href} aria-current=${here ? "page" : undefined}><${Icon} name=${item.icon} /><span class="nav-text">${t(item.text)}</span>${item.href === "/keys" && keyCount.value && keyCount.value !== "0" && html`<span class="nav-count">${keyCount.value}</span>`}</a></li>`;
     })}</ul>
   </div>`;
 }

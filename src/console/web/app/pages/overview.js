@@ -16,8 +16,8 @@ import { t } from "../i18n.js";
 import { isZero, pixels, ratio, subtract, sum } from "../money.js";
 import { setQuery } from "../router.js";
 import { account, isOperator, me } from "../session.js";
-import { baseUrl, site } from "../site.js";
-import { callSnippets } from "../snippets.js";
+import { site } from "../site.js";
+import { callSnippets, useSampleModel } from "../snippets.js";
 import { cls, html, useMemo } from "../ui.js";
 
 const RANGES = ["1h", "24h", "7d", "30d"];
@@ -35,18 +35,19 @@ export default function Overview({ query }) {
     <//>`;
   }
   const names = new Map((keys.data?.data ?? []).map((key) => [key.id, key.name]));
-  const fresh = data && keys.data && (keys.data.data.length === 0 || (data.requests.total === 0 && data.recent.length === 0));
+  const fresh = data && keys.data && (keys.data.data.length === 0 || data.recent.length === 0);
+  const silent = data && data.recent.length === 0; // an empty chart and an empty table tell a newcomer nothing
   return html`<${Page} title=${t("overview.title")} lead=${t("overview.lead")}
     actions=${html`<${Segmented} value=${range} label=${t("overview.range")} options=${RANGES.map((value) => ({ value, label: value }))} onChange=${(value) => setQuery({ range: value }, { replace: false })} /><${Button} kind="primary" icon="plus" href="/keys?new=1">${t("keys.create")}<//>`}>
     ${site.value?.demo && fresh && html`<${Banner} tone="info" title=${t("overview.demo.title")}>${t("overview.demo.words")}<//>`}
     ${state.error && !data && html`<${ErrorNote} error=${state.error} retry=${state.reload} />`}
     ${fresh && html`<${Steps} data=${data} keys=${keys.data.data} />`}
-    <${Figures} data=${data} loading=${!data && state.slow} />
-    ${data && html`<${Chart} data=${data} query=${query} />`}
-    <${Card} flush title=${t("overview.recent")} actions=${html`<${Button} kind="ghost" href="/requests">${t("overview.view_all")}<//>`}>
+    <${Figures} data=${data} fresh=${fresh} loading=${!data && state.slow} />
+    ${data && !silent && html`<${Chart} data=${data} query=${query} />`}
+    ${!silent && html`<${Card} flush title=${t("overview.recent")} actions=${html`<${Button} kind="ghost" href="/requests">${t("overview.view_all")}<//>`}>
       <${Table} label=${t("overview.recent")} rows=${data?.recent ?? null} state=${state} rowHref=${(row) => `/requests/${row.id}`} columns=${recentColumns(names)}
         empty=${html`<${Empty} icon="list" title=${t("requests.nothing_yet")}>${t("requests.nothing_yet.lead")}<//>`} />
-    <//>
+    <//>`}
   <//>`;
 }
 
@@ -58,21 +59,21 @@ function change(now, before) {
   return html`<span class=${cls("change", part > 0 ? "change-up" : "change-down")}><${Icon} name=${part > 0 ? "arrow-up" : "arrow-down"} size=${12} />${percent(Math.abs(part), 1)}</span>`;
 }
 
-function Figures({ data, loading }) {
+function Figures({ data, fresh, loading }) {
   const good = data && data.requests.total > 0 ? (data.requests.total - data.requests.errors) / data.requests.total : null;
   const { latency } = data ?? {};
   const days = data?.days_left;
   return html`<${KpiStrip} label=${t("overview.figures")}>
-    <${Kpi} label=${t("overview.balance")} loading=${loading} value=${data ? money(data.account.available) : NONE} title=${data && exact(data.account.available)} tone=${data && Number(data.account.available) <= 0 ? "bad" : undefined}
-      note=${!data ? NONE : !isZero(data.account.held) ? t("overview.held", { amount: money(data.account.held) }) : days == null ? t("overview.no_pace") : t("overview.days_left", { n: count(Math.min(days, 9999)) })} />
+    <${Kpi} label=${t("overview.balance")} loading=${loading} value=${data ? money(data.account.available) : NONE} title=${data && `${exact(data.account.available)} · ${t("overview.held", { amount: exact(data.account.held) })}`} tone=${data && !fresh && Number(data.account.available) <= 0 ? "bad" : undefined}
+      note=${!data ? NONE : days == null ? t("overview.no_pace") : t("overview.days_left", { n: days < 10 ? days.toFixed(1).replace(".0", "") : days > 999 ? "999+" : count(Math.floor(days)) })} />
     <${Kpi} label=${t("overview.spend_today")} loading=${loading} value=${data ? money(data.spend.today) : NONE} title=${data && exact(data.spend.today)}
       note=${data ? html`${change(data.spend.today, data.spend.yesterday)} ${t("overview.yesterday", { amount: money(data.spend.yesterday) })}` : NONE} />
     <${Kpi} label=${t("overview.requests")} loading=${loading} value=${data ? count(data.requests.total) : NONE} note=${good === null ? t("overview.none_yet") : t("usage.successful", { share: percent(good) })} />
-    <${Kpi} label=${t("overview.ttft")} loading=${loading} value=${latency?.ttft_p50_ms == null ? NONE : duration(latency.ttft_p50_ms)} note=${latency?.ttft_p95_ms == null ? t("overview.none_yet") : t("overview.p95", { p95: duration(latency.ttft_p95_ms) })} />
+    <${Kpi} label=${t("overview.ttft")} loading=${loading} value=${latency?.ttft_p50_ms == null ? NONE : duration(latency.ttft_p50_ms, 2)} note=${latency?.ttft_p95_ms == null ? t("overview.none_yet") : t("overview.p95", { p95: duration(latency.ttft_p95_ms, 2) })} />
   <//>`;
 }
 
-export function Chart({ data, query, title = "overview.by_model" }) {
+export function Chart({ data, query }) {
   const metric = METRICS.includes(query.metric) ? query.metric : "requests";
   const series = useMemo(
     () =>
@@ -84,8 +85,10 @@ export function Chart({ data, query, title = "overview.by_model" }) {
       })),
     [data.series, metric],
   );
+  // Curves through scattered single requests would show traffic between them that never was.
+  const busy = data.series.at.filter((_, i) => series.some((one) => one.values[i])).length / data.series.at.length;
   const total = (i) => (metric === "charge" ? money(sum(data.series.series.map((one) => one.charge[i]))) : count(series.reduce((all, one) => all + (one.values[i] ?? 0), 0)));
-  return html`<${TimeChart} title=${t(`${title}.${metric}`)} at=${data.series.at} bucketS=${data.series.bucket_s} series=${series} format=${AXIS[metric]} total=${total}
+  return html`<${TimeChart} title=${t(`overview.by_model.${metric}`)} at=${data.series.at} bucketS=${data.series.bucket_s} series=${series} kind=${busy < 0.75 ? "bars" : "area"} format=${AXIS[metric]} total=${total}
     actions=${html`<${Segmented} small value=${metric} label=${t("usage.metric")} options=${METRICS.map((value) => ({ value, label: t(`usage.metric.${value}`) }))} onChange=${(value) => setQuery({ metric: value })} />`} />`;
 }
 
@@ -106,16 +109,20 @@ const recentColumns = (names) => [
 
 /** Three steps to the first answer; each ticks itself off as it becomes true. */
 function Steps({ data, keys }) {
+  const model = useSampleModel();
   const funded = Number(data.account.available) > 0;
+  const called = data.recent.length > 0;
+  // One thing to do next: only its button stands out.
+  const kind = (here) => (here ? "primary" : "plain");
   const steps = [
-    { done: funded, title: t("steps.money"), words: t(isOperator.value ? "steps.money.operator" : "steps.money.customer"), action: html`<${Button} small kind=${funded ? "plain" : "primary"} href=${isOperator.value ? `/operate/accounts/${me.value.account.id}` : "/billing"}>${t("nav.top_up")}<//>` },
-    { done: keys.length > 0, title: t("steps.key"), words: t("steps.key.words"), action: html`<${Button} small kind=${keys.length ? "plain" : "primary"} href="/keys?new=1">${t("keys.create")}<//>` },
-    { done: data.recent.length > 0, title: t("steps.call"), words: t("steps.call.words"), action: html`<${Button} small kind=${keys.length && funded ? "primary" : "plain"} href="/playground">${t("nav.playground")}<//>` },
+    { done: funded, title: t("steps.money"), words: t(isOperator.value ? "steps.money.operator" : "steps.money.customer"), action: html`<${Button} small kind=${kind(!funded)} href=${isOperator.value ? `/operate/accounts/${me.value.account.id}` : "/billing"}>${t("nav.top_up")}<//>` },
+    { done: keys.length > 0, title: t("steps.key"), words: t("steps.key.words"), action: html`<${Button} small kind=${kind(funded && !keys.length)} href="/keys?new=1">${t("keys.create")}<//>` },
+    { done: called, title: t("steps.call"), words: t("steps.call.words"), action: html`<${Button} small kind=${kind(funded && keys.length > 0 && !called)} href="/playground">${t("nav.playground")}<//>` },
   ];
   return html`<${Card} title=${t("steps.title")}>
     <ol class="steps">${steps.map((step, i) => html`<li key=${i} class=${cls("step", step.done && "step-done")}>
       <span class="step-mark" aria-hidden="true">${step.done ? html`<${Icon} name="check" size=${14} />` : i + 1}</span>
       <div class="step-text"><p class="step-title">${step.title}${step.done && html` <span class="visually-hidden">${t("steps.done")}</span>`}</p><p class="step-words">${step.words}</p></div>${step.action}</li>`)}</ol>
-    <${CodeBlock} remember="call" tabs=${callSnippets({ base: baseUrl(), key: "sk-tg-…", model: "gpt-4o-mini" })} />
+    <${CodeBlock} remember="call" tabs=${callSnippets({ key: "sk-tg-…", model })} />
   <//>`;
 }

@@ -38,8 +38,7 @@ export default function SignUp() {
   };
   const lead = resets ? t("signup.reset.lead", { login: resets }) : invitation?.role === "operator" ? t("signup.operator.lead") : invitation?.account ? t("signup.account.lead", { account: invitation.account }) : t("signup.lead");
   return html`<div class="sign-card card">
-    <h1 class="page-title">${t(resets ? "signup.reset.title" : "signup.title")}</h1>
-    <p class="page-lead">${lead}</p>
+    <div><h1 class="page-title">${t(resets ? "signup.reset.title" : "signup.title")}</h1><p class="page-lead">${lead}</p></div>
     <form class="form" onSubmit=${submit}>
       ${resets
         ? html`<input class="visually-hidden" type="text" name="username" autocomplete="username" value=${resets} readonly tabindex="-1" aria-hidden="true" />`

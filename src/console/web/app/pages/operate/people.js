@@ -69,7 +69,7 @@ export default function People() {
     <//>
     <${Invite} key=${String(inviting)} open=${inviting} onClose=${() => setInviting(false)} onDone=${(made) => (setInviting(false), setLink(made), links.reload())} />
     <${Dialog} open=${link !== null} onClose=${() => setLink(null)} title=${t("op.people.link")} footer=${html`<${Button} kind="primary" onClick=${() => setLink(null)}>${t("keys.made.done")}<//>`}>
-      ${link && html`<${Banner} tone="warn" title=${t("op.people.link.once")}>${t("op.people.link.words", { at: moment(link.expires_at) })}<//><${CopyField} value=${link.url} label=${t("op.people.link")} />`}
+      ${link && html`<${Banner} tone="warn" title=${t("op.people.link.once")}>${t("op.people.link.words", { at: moment(link.expires_at) })}<//><${CopyField} primary value=${link.url} label=${t("op.people.link")} />`}
     <//>
   <//>`;
 }
