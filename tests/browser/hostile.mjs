@@ -1,10 +1,11 @@
-// Everything that strangers can write, written to hurt; then every page is looked at. Nothing may run, ask or leave.
+// Everything that strangers can write, written to hurt. Nothing may run, ask or leave: here where it is most likely, and
+// afterwards in the sweep over every page, which finds all of it there.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { OPERATE, WORKSPACE, visit } from './pages.mjs';
-import { as, ask, stand, until } from './stand.mjs';
+import { visit } from './pages.mjs';
+import { PASSWORD, as, ask, stand, until } from './stand.mjs';
 import { HOSTILE_MODEL, PAYLOAD } from './upstream.mjs';
 
 const messages = [{ role: 'user', content: PAYLOAD }];
@@ -24,20 +25,23 @@ test('hostile text is stored as it is', async () => {
     const { data } = await api('GET', '/api/requests?limit=50');
     assert.ok(data.some((request) => request.model === HOSTILE_MODEL && request.outcome === 'ok'));
   });
+  await as(null, ({ api }) => api('POST', '/api/session', { login: 'ada', password: PASSWORD }), { userAgent: PAYLOAD });
 });
 
-test('no page runs it', async () => {
+test('no address and no search runs it', async () => {
   await as('ada', async ({ page, api, faults }) => {
     faults.expect(404, '/%22');
     const { data } = await api('GET', `/api/requests?model=${encodeURIComponent(HOSTILE_MODEL)}`);
-    for (const path of [...WORKSPACE, ...OPERATE, '/keys?q=%3Cscript%3Ealert(9)%3C%2Fscript%3E', '/%22%3E%3Cscript%3Ealert(9)%3C%2Fscript%3E', '/sign-in?next=javascript:alert(10)', '/sign-in?next=//192.0.2.1/']) {
-      await visit(page, path.replace('{request}', data[0].id).replace('{account}', stand.account));
+    stand.request = data[0].id;
+    for (const path of ['/account', '/keys?q=%3Cscript%3Ealert(9)%3C%2Fscript%3E', '/%22%3E%3Cscript%3Ealert(9)%3C%2Fscript%3E', '/sign-in?next=javascript:alert(10)', '/sign-in?next=//192.0.2.1/']) {
+      await visit(page, path);
+      if (path === '/account') await page.getByText('<script>alert(2)').first().waitFor();
       assert.equal(new URL(page.url()).origin, stand.gateway.console);
     }
     await page.keyboard.press('Control+K');
     await page.keyboard.type('<svg');
     await page.getByRole('dialog').getByText(HOSTILE_MODEL).first().waitFor();
-  }, { userAgent: PAYLOAD });
+  });
 });
 
 test('no answer of a model or of an upstream runs', async () => {

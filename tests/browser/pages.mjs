@@ -1,6 +1,6 @@
 // Every page there is, and how to know that one is complete.
 
-export const PUBLIC = ['/sign-in', '/sign-up', '/playground', '/no-such-page'];
+export const PUBLIC = ['/', '/docs', '/models', '/status', '/sign-in', '/sign-up', '/playground', '/no-such-page'];
 export const WORKSPACE = ['/overview', '/keys', '/usage', '/requests', '/requests/{request}', '/billing', '/account', '/playground'];
 export const OPERATE = [
   '/operate',
