@@ -412,6 +412,32 @@ pub struct SeriesRow {
     pub row: UsageRow,
 }
 
+/// Whom the largest totals are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopBy {
+    Account,
+    Key,
+}
+
+/// Who used most. UTC days since 1970-01-01, both inclusive.
+#[derive(Clone, Debug)]
+pub struct TopQuery {
+    pub by: TopBy,
+    /// Only this account, and its keys.
+    pub account: Option<AccountId>,
+    pub from_day: i32,
+    pub to_day: i32,
+    pub limit: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopRow {
+    pub public_id: String,
+    pub name: String,
+    pub requests: u64,
+    pub charge: Nano,
+}
+
 /// How long the latest requests waited, out of at most [`LATENCY_SAMPLE_MAX`] of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Latency {
@@ -477,6 +503,8 @@ pub trait Reports: Send {
     fn actions(&self, page: &Page) -> Result<Paged<ActionRow>, StoreError>;
     /// At most 10,000 rows; more buckets or parts than that are refused.
     fn series(&self, query: &SeriesQuery) -> Result<Vec<SeriesRow>, StoreError>;
+    /// By charge, then by requests. At most some hundred rows.
+    fn top(&self, query: &TopQuery) -> Result<Vec<TopRow>, StoreError>;
     /// Of the latest requests of this account (or of all) since then.
     fn latency(&self, account: Option<AccountId>, since_ms: i64) -> Result<Latency, StoreError>;
     fn standing(&self, now_ms: i64) -> Result<Standing, StoreError>;

@@ -9,7 +9,7 @@ CREATE INDEX ledger_account_by_hand ON ledger (account) WHERE kind <> 'charge';
 -- Totals by the span of time in which requests started, written with each charge. `span` is its length in minutes, `nth`
 -- its number since 1970. Account and key 0 are all of them together. Charts read these: adding up the records of a busy
 -- day, or the days of thousands of accounts, would take longer than a page may.
---   1 minute: each account with its keys, and all; 15 minutes: all; both for eight days. 1440 minutes: all, for ever.
+--   1 minute: each account with its keys, and all; 15 minutes: all; both for fifteen days. 1440 minutes: all, for ever.
 CREATE TABLE usage_span (
   span                INTEGER NOT NULL CHECK (span IN (1, 15, 1440)),
   nth                 INTEGER NOT NULL CHECK (nth >= 0),
@@ -30,7 +30,7 @@ CREATE TABLE usage_span (
 -- The first minute since 1970 from which the spans shorter than a day are whole.
 ALTER TABLE meta ADD COLUMN spans_from INTEGER NOT NULL DEFAULT 0;
 
-UPDATE meta SET spans_from = max(unixepoch() / 60 - 11520, (pruned_day + 1) * 1440)
+UPDATE meta SET spans_from = max(unixepoch() / 60 - 21600, (pruned_day + 1) * 1440)
 WHERE EXISTS (SELECT 1 FROM request) OR pruned_day >= 0;
 
 INSERT INTO usage_span
@@ -38,7 +38,7 @@ SELECT 1440, day, 0, 0, model, upstream, sum(requests), sum(errors), sum(input_t
        sum(output_tokens), sum(reasoning_tokens), sum(charge)
 FROM usage_day GROUP BY day, model, upstream;
 
--- Ids begin with 48 bits of milliseconds, so the records of the last eight days are one range; an hour more, as an id may
+-- Ids begin with 48 bits of milliseconds, so the records of the last fifteen days are one range; an hour more, as an id may
 -- be a little younger than its request.
 INSERT INTO usage_span
 SELECT 1, started_at_ms / 60000 AS nth, account, key, model, upstream, count(*), sum(outcome <> 'ok'), sum(input_tokens),

@@ -1,6 +1,6 @@
 //! Proof of the books: everything that is kept as a sum is added up again.
 //!
-//! The ledger is the truth; balances, records, keys' spending and daily totals must agree with it. All of it is read in
+//! The ledger is the truth; balances, records, keys' spending, bills and daily totals must agree with it. All of it is read in
 //! order on one snapshot, so memory grows with accounts and keys, not with requests.
 //!
 //! Records that retention has removed leave their ledger entries and daily totals behind; `meta` says how far it came,
@@ -13,6 +13,7 @@ use rusqlite::{Row, Rows, Transaction};
 
 use super::connection::fault;
 use super::rows::{Stored, first};
+use crate::core::bill::Bill;
 use crate::core::money::Nano;
 use crate::store::contract::{AuditReport, RequestId, StoreError};
 
@@ -24,8 +25,10 @@ pub(super) fn audit(snapshot: &Transaction<'_>) -> Result<AuditReport, StoreErro
     audit.check_records()?;
     audit.check_entries()?;
     audit.check_holds()?;
+    audit.check_codes()?;
     audit.check_totals()?;
     audit.check_days()?;
+    audit.check_all_accounts()?;
     Ok(audit.close())
 }
 
@@ -136,6 +139,16 @@ impl<'a> Audit<'a> {
                 let ledger = amount.map_or("has no charge for it".into(), |_| format!("charges {}", money(booked)));
                 audit.tell(format!("request {id}: its record says {}, the ledger {ledger}", Nano(charge)));
             }
+            let (bill, is_cut): (String, bool) = (row.get(6)?, row.get(7)?);
+            match Bill::parse(&bill).map(|bill| bill.total()) {
+                None if bill.is_empty() => {}
+                None => audit.tell(format!("request {id}: its bill cannot be read")),
+                // Usage beyond belief is charged for less than it would cost.
+                Some(total) if is_cut || total == Nano(charge) => {}
+                Some(total) => {
+                    audit.tell(format!("request {id}: its record says {}, its bill makes it {total}", Nano(charge)));
+                }
+            }
             if let Some(payer) = payer.filter(|payer| *payer != account) {
                 let (payer, account) = (audit.account_name(payer), audit.account_name(account));
                 audit.tell(format!("request {id}: account {payer} was charged for a request of account {account}"));
@@ -196,6 +209,35 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
+    /// Every redeemed code has put its amount into the account that redeemed it, and no credit calls itself a code's
+    /// without one.
+    fn check_codes(&mut self) -> Result<(), StoreError> {
+        self.each(REDEEMED, |audit, row| {
+            let (code, amount, payee): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (credited, account): (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+            let said = Nano(amount);
+            match (credited, account) {
+                (Some(credited), Some(account)) if account != payee => audit.tell(format!(
+                    "code {code}: account {} redeemed it, account {} was credited {}",
+                    audit.account_name(payee),
+                    audit.account_name(account),
+                    Nano(credited)
+                )),
+                (Some(credited), _) if credited != amount => {
+                    audit.tell(format!("code {code}: it was worth {said}, the ledger credits {}", Nano(credited)));
+                }
+                (Some(_), _) => {}
+                (None, _) => audit.tell(format!("code {code}: it was redeemed for {said}, the ledger has no credit")),
+            }
+            Ok(())
+        })?;
+        self.each(CREDITS_WITHOUT_CODE, |audit, row| {
+            let (seq, reference): (i64, String) = (row.get(0)?, row.get(1)?);
+            audit.tell(format!("ledger entry {seq}: its reference is {reference}, and no such code was redeemed"));
+            Ok(())
+        })
+    }
+
     /// Each day's totals against the records of that day, column by column. Both come in the order of the totals' key.
     fn check_days(&mut self) -> Result<(), StoreError> {
         let pruned_day: i64 = first(self.snapshot, "SELECT pruned_day FROM meta", [], |row| row.get(0))?.unwrap_or(-1);
@@ -247,6 +289,17 @@ impl<'a> Audit<'a> {
         }
         differences.into_iter().for_each(|difference| self.tell(difference));
         Ok(())
+    }
+
+    /// The days of all accounts together, against those of each.
+    fn check_all_accounts(&mut self) -> Result<(), StoreError> {
+        self.each(DAYS_OF_ALL, |audit, row| {
+            let (date, model, upstream): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            audit.tell(format!(
+                "totals of all accounts of {date}, model {model}, upstream {upstream}: they are not the sum of the accounts'"
+            ));
+            Ok(())
+        })
     }
 
     fn account_name(&self, id: i64) -> String {
@@ -328,7 +381,8 @@ fn money(sum: i128) -> String {
 
 const RECORDS: &str = "
     SELECT r.id, r.charge, r.account, l.amount, l.account,
-           min(r.charge, r.input_tokens, r.cached_input_tokens, r.output_tokens, r.reasoning_tokens) < 0
+           min(r.charge, r.input_tokens, r.cached_input_tokens, r.output_tokens, r.reasoning_tokens) < 0, r.bill,
+           r.anomalous
     FROM request r LEFT JOIN ledger l ON l.request = r.id AND l.kind = 'charge' ORDER BY r.id";
 
 const CHARGES_WITHOUT_RECORD: &str = "
@@ -342,6 +396,20 @@ const HOLDS: &str = "
            EXISTS (SELECT 1 FROM request r WHERE r.id = h.request)
     FROM hold h ORDER BY h.request";
 
+const REDEEMED: &str = "
+    SELECT c.public_id, c.amount, c.redeemed_by, l.amount, l.account
+    FROM redeem_code c LEFT JOIN ledger l ON l.kind = 'credit' AND l.reference = 'code:' || c.public_id
+    WHERE c.redeemed_by IS NOT NULL ORDER BY c.id";
+
+/// By the index of references, of which those of codes are one range.
+const CREDITS_WITHOUT_CODE: &str = "
+    SELECT l.seq, l.reference FROM ledger l
+    WHERE l.kind = 'credit' AND l.reference >= 'code:cod_' AND l.reference < 'code:cod`'
+          AND NOT EXISTS (
+            SELECT 1 FROM redeem_code c WHERE c.public_id = substr(l.reference, 6) AND c.redeemed_by IS NOT NULL
+          )
+    ORDER BY l.seq";
+
 const DAYS: &str = "
     SELECT day, account, key, model, upstream, requests, errors, input_tokens, cached_input_tokens, output_tokens,
            reasoning_tokens, charge
@@ -351,6 +419,21 @@ const DAYS_OF_RECORDS: &str = "
     SELECT started_at_ms / 86400000 AS day, account, key, model, upstream, count(*), sum(outcome <> 'ok'),
            sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens), sum(charge)
     FROM request WHERE day > ?1 GROUP BY day, account, key, model, upstream ORDER BY day, account, key, model, upstream";
+
+const DAYS_OF_ALL: &str = "
+    WITH sums AS (
+        SELECT day, model, upstream, sum(requests), sum(errors), sum(input_tokens), sum(cached_input_tokens),
+               sum(output_tokens), sum(reasoning_tokens), sum(charge)
+        FROM usage_day GROUP BY day, model, upstream),
+    kept AS (
+        SELECT nth, model, upstream, requests, errors, input_tokens, cached_input_tokens, output_tokens,
+               reasoning_tokens, charge
+        FROM usage_span WHERE span = 1440)
+    SELECT DISTINCT date(day * 86400, 'unixepoch'), m.text, u.text
+    FROM (SELECT * FROM (SELECT * FROM sums EXCEPT SELECT * FROM kept)
+          UNION ALL SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM sums)) d
+         JOIN word m ON m.id = d.model JOIN word u ON u.id = d.upstream
+    ORDER BY day, 2, 3";
 
 const DAY_COLUMNS: [&str; 7] =
     ["requests", "errors", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "charge (nano)"];

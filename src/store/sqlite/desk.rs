@@ -123,7 +123,8 @@ impl Desk for SqliteDesk {
     }
 
     fn update_person(&mut self, id: PersonId, patch: &PersonPatch) -> Result<PersonRow, StoreError> {
-        self.write(clock_ms(), |transaction| people::update(transaction, id, patch))
+        let now_ms = clock_ms();
+        self.write(now_ms, |transaction| people::update(transaction, id, patch, now_ms))
     }
 
     fn create_codes(&mut self, codes: &NewCodes, now_ms: i64) -> Result<Vec<CodeRow>, StoreError> {

@@ -149,5 +149,5 @@ const PRUNED_SPANS: &str = "UPDATE meta SET spans_from = max(spans_from, ?1)";
 
 const ORPHANS_MAX: i64 = 1_000;
 const PRUNED_MAX: i64 = 5_000;
-/// A week, and a day for those who look at it from another time zone.
-const SPANS_KEPT_MINUTES: i64 = 8 * 1_440;
+/// A week, the week before to compare it with, and a day because neither begins at midnight.
+const SPANS_KEPT_MINUTES: i64 = 15 * 1_440;

@@ -181,6 +181,7 @@ fn add_person(
         params![public_id("per"), login, folded(login), role.as_str(), status, account.0, password, now_ms];
     execute(transaction, ADD_PERSON, parameters)?;
     let id = PersonId(transaction.last_insert_rowid());
+    execute(transaction, REVOKE_FIRST, [now_ms])?;
     person(transaction, id)
 }
 
@@ -204,6 +205,7 @@ pub(super) fn update(
     transaction: &Transaction<'_>,
     id: PersonId,
     patch: &PersonPatch,
+    now_ms: i64,
 ) -> Result<(PersonRow, Deed), StoreError> {
     let before = person(transaction, id)?;
     let (role, status) = (patch.role.unwrap_or(before.role), patch.status.unwrap_or(before.status));
@@ -217,6 +219,7 @@ pub(super) fn update(
     if before.role == Role::Operator && before.status == PersonStatus::Active && !has_operator(transaction)? {
         return refused("this is the last active operator: make another one first");
     }
+    execute(transaction, REVOKE_FIRST, [now_ms])?;
     if status == PersonStatus::Disabled {
         execute(transaction, END_SESSIONS, params![id.0, None::<&[u8]>])?;
     }
@@ -268,6 +271,12 @@ const USE: &str = "
 const REVOKE: &str = "
     UPDATE invitation SET revoked_at_ms = ?2
     WHERE public_id = ?1 AND used_at_ms IS NULL AND revoked_at_ms IS NULL AND expires_at_ms > ?2";
+
+/// Once there is an operator, operators invite: a link in an old log must not make another one.
+const REVOKE_FIRST: &str = "
+    UPDATE invitation SET revoked_at_ms = ?1
+    WHERE first AND used_at_ms IS NULL AND revoked_at_ms IS NULL
+          AND EXISTS (SELECT 1 FROM person WHERE role = 'operator' AND status = 'active')";
 
 const REVOKE_RESETS: &str =
     "UPDATE invitation SET revoked_at_ms = ?2 WHERE resets = ?1 AND used_at_ms IS NULL AND revoked_at_ms IS NULL";

@@ -93,6 +93,11 @@ impl Reports for SqliteReports {
         series::series(&snapshot, query)
     }
 
+    fn top(&self, query: &TopQuery) -> Result<Vec<TopRow>, StoreError> {
+        let snapshot = self.connection.unchecked_transaction().map_err(fault)?;
+        series::top(&snapshot, query)
+    }
+
     fn latency(&self, account: Option<AccountId>, since_ms: i64) -> Result<Latency, StoreError> {
         let whose = if account.is_some() { "account = ?2 AND" } else { "?2 IS NULL AND" };
         // What was refused, or broke off, was not waited for.

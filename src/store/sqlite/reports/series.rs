@@ -5,14 +5,15 @@
 //!
 //! Always true: a bucket is shown whole or not at all.
 
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Row, Transaction, named_params, params};
 
 use super::super::posting::{EVERYBODY, SPAN_DAY, SPAN_MINUTE, SPAN_QUARTER};
-use super::super::rows::{Stored, first};
+use super::super::rows::{Stored, all, first};
 use super::super::{connection::fault, library};
 use super::lists::word;
+use crate::core::money::Nano;
 use crate::store::contract::StoreError;
-use crate::store::contract::console::{SeriesBy, SeriesQuery, SeriesRow};
+use crate::store::contract::console::{SeriesBy, SeriesQuery, SeriesRow, TopBy, TopQuery, TopRow};
 
 /// What the range leaves of a bucket at either end is added, so that every bucket is whole.
 pub(super) fn series(snapshot: &Transaction<'_>, query: &SeriesQuery) -> Result<Vec<SeriesRow>, StoreError> {
@@ -136,6 +137,34 @@ impl Source {
     }
 }
 
+/// Who used most on these days.
+pub(super) fn top(snapshot: &Transaction<'_>, query: &TopQuery) -> Result<Vec<TopRow>, StoreError> {
+    let (part, table) = match query.by {
+        TopBy::Account => ("u.account", "account"),
+        TopBy::Key => ("u.key", "api_key"),
+    };
+    let whose = if query.account.is_some() { "u.account = ?3" } else { "?3 IS NULL" };
+    let sql = format!(
+        "WITH RECURSIVE slot (nth) AS (SELECT ?1 UNION ALL SELECT nth + 1 FROM slot WHERE nth < ?2)
+         SELECT n.public_id, n.name, t.requests, t.charge FROM
+            (SELECT {part} AS part, sum(u.requests) AS requests, sum(u.charge) AS charge
+             FROM slot CROSS JOIN usage_day u WHERE u.day = slot.nth AND {whose}
+             GROUP BY 1 ORDER BY 3 DESC, 2 DESC, 1 LIMIT ?4) t JOIN {table} n ON n.id = t.part
+         ORDER BY t.charge DESC, t.requests DESC, t.part"
+    );
+    // Nobody asks for more; a range of thousands of years would only count days.
+    let from_day = query.from_day.max(query.to_day.saturating_sub(DAYS_MAX));
+    let parameters = params![from_day, query.to_day, query.account.map(|id| id.0), query.limit.clamp(1, TOPS_MAX)];
+    all(snapshot, &sql, parameters, |row| {
+        Ok(TopRow {
+            public_id: row.get("public_id")?,
+            name: row.get("name")?,
+            requests: row.get::<_, Stored<_>>("requests")?.0,
+            charge: Nano(row.get("charge")?),
+        })
+    })
+}
+
 fn part(by: SeriesBy) -> &'static str {
     match by {
         SeriesBy::Total => "0",
@@ -151,7 +180,7 @@ fn refuse_forgotten(snapshot: &Transaction<'_>, first_ms: i64) -> Result<(), Sto
     if first_ms >= from.saturating_mul(MINUTE_MS) {
         return Ok(());
     }
-    refused("totals of less than a day are kept for eight days: ask for whole days, or less time".into())
+    refused("totals of less than a day are kept for fifteen days: ask for whole days, or less time".into())
 }
 
 fn series_row(row: &Row<'_>, bucket_ms: i64) -> rusqlite::Result<SeriesRow> {
@@ -164,6 +193,8 @@ fn refused<T>(why: String) -> Result<T, StoreError> {
     Err(StoreError::Refused(why))
 }
 
+const DAYS_MAX: i32 = 3_660;
+const TOPS_MAX: u32 = 100;
 const ROWS_MAX: usize = 10_000;
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;

@@ -1,6 +1,8 @@
 //! An audit must notice every way of changing the books behind its back.
 
 use super::*;
+use crate::core::key::KeyHash;
+use crate::store::contract::console::NewCodes;
 
 /// A storage with two accounts, two days, a rotated key, a running request and some pruned records.
 fn lived() -> Books {
@@ -27,7 +29,8 @@ fn audit_after(books: &Books, sql: &str) -> Vec<String> {
     let raw = Connection::open(&path).unwrap();
     raw.execute_batch(
         "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON;
-         DROP TRIGGER ledger_is_never_changed; DROP TRIGGER ledger_is_never_shortened;",
+         DROP TRIGGER ledger_is_never_changed; DROP TRIGGER ledger_is_never_shortened;
+         DROP TRIGGER redeem_code_is_spent_once; DROP TRIGGER redeem_code_is_never_forgotten;",
     )
     .unwrap();
     raw.execute_batch(sql).unwrap();
@@ -66,6 +69,12 @@ fn each_kind_of_tampering_is_found() {
         ("UPDATE request SET charge = 1 WHERE charge = 0", "its record says 0.000000001, the ledger has no charge"),
         ("UPDATE request SET charge = -1 WHERE charge = 0", "negative count or charge"),
         ("UPDATE request SET input_tokens = -1 WHERE charge = 0", "negative count or charge"),
+        (
+            "UPDATE request SET bill = 'input 1 1000;x1000000' WHERE charge > 0",
+            "its record says 0.5, its bill makes it 0.000000001",
+        ),
+        ("UPDATE request SET bill = 'tea' WHERE charge > 0", "its bill cannot be read"),
+        ("UPDATE request SET bill = 'x1', charge = 0 WHERE charge > 0", "its record says 0, the ledger charges 0.5"),
         ("DELETE FROM request WHERE charge > 0", "of which there is no record"),
         ("DELETE FROM request WHERE charge = 0", "requests is 3, the records make it 2"),
         ("UPDATE request SET output_tokens = 21 WHERE charge = 0", "output_tokens is 60, the records make it 61"),
@@ -80,11 +89,47 @@ fn each_kind_of_tampering_is_found() {
         // Retention took the records of this day: its money can still be proved by the ledger.
         ("UPDATE usage_day SET charge = 0 WHERE requests = 2", "account alice: its daily totals add up to 1.5, its"),
         ("DELETE FROM usage_day", "its daily totals add up to 0, its charges to 2.5"),
+        (
+            "UPDATE usage_span SET charge = charge - 1 WHERE span = 1440 AND requests = 1",
+            "totals of all accounts of 2026-09-22, model gpt-4o-mini, upstream openai: they are not",
+        ),
+        ("DELETE FROM usage_span", "totals of all accounts of 2026-09-19, model"),
+        (
+            "UPDATE usage_span SET nth = 1 WHERE span = 1440 AND requests = 1",
+            "totals of all accounts of 1970-01-02, model",
+        ),
         ("UPDATE hold SET amount = -1", "its hold has a negative amount"),
         ("UPDATE hold SET request = (SELECT min(id) FROM request)", "it has ended and still holds 1"),
     ] {
         let differences = audit_after(&books, sql);
         assert!(differences.iter().any(|difference| difference.contains(words)), "{sql}: {differences:#?}");
+    }
+}
+
+#[test]
+fn codes_are_held_against_the_ledger() {
+    let mut books = Books::new();
+    books.desk.create_account("bob", "default", Nano::ZERO, NOW_MS).unwrap();
+    let codes = (1..=2).map(|n| (KeyHash([n; 32]), format!("000{n}"))).collect();
+    let batch = NewCodes { name: "fair".into(), amount: units("2"), note: None, expires_at_ms: None, codes };
+    books.desk.create_codes(&batch, NOW_MS).unwrap();
+    books.desk.redeem(&KeyHash([1; 32]), books.account.id, NOW_MS).unwrap();
+    assert_eq!(audit_after(&books, ""), Vec::<String>::new());
+    for (sql, words) in [
+        ("UPDATE redeem_code SET amount = 1 WHERE id = 1", "it was worth 0.000000001, the ledger credits 2"),
+        (
+            "UPDATE redeem_code SET redeemed_by = 2 WHERE id = 1",
+            "account bob redeemed it, account alice was credited 2",
+        ),
+        (
+            "UPDATE redeem_code SET redeemed_at_ms = 1, redeemed_by = 1 WHERE id = 2",
+            "it was redeemed for 2, the ledger has no credit",
+        ),
+        ("UPDATE redeem_code SET redeemed_at_ms = NULL, redeemed_by = NULL", "no such code was redeemed"),
+        ("DELETE FROM redeem_code", "no such code was redeemed"),
+    ] {
+        let differences = audit_after(&books, sql);
+        assert!(matches!(differences.as_slice(), [one] if one.contains(words)), "{sql}: {differences:#?}");
     }
 }
 

@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::*;
+use crate::core::key::KeyHash;
+use crate::store::contract::console::Registry;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -66,6 +68,65 @@ fn a_newer_version_is_not_touched() {
     books.raw().execute_batch("PRAGMA user_version = 99").unwrap();
     let why = unusable(Sqlite::open(&books.folder.path().join("t.db"), Durability::Full));
     assert!(why.contains("version 99") && why.contains("newer program"), "{why}");
+}
+
+/// A file of the first version, as a released program left it, with everything that was in these books.
+fn of_the_first_version(books: &Books) -> PathBuf {
+    let path = books.folder.path().join("old.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../../migrations/0001_books.sql")).unwrap();
+    old.execute_batch("PRAGMA application_id = 0x544F4C4C; PRAGMA user_version = 1; PRAGMA foreign_keys = OFF")
+        .unwrap();
+    old.execute("ATTACH ?1 AS new", [books.folder.path().join("t.db").to_str().unwrap()]).unwrap();
+    let names = "SELECT name, (SELECT group_concat(name) FROM pragma_table_info(t.name, 'main'))
+                 FROM main.sqlite_schema t WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+    let mut statement = old.prepare(names).unwrap();
+    let tables: Vec<(String, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    assert_eq!(tables.len(), 9);
+    for (table, columns) in tables {
+        let copy = format!("INSERT OR REPLACE INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}");
+        old.execute_batch(&copy).unwrap();
+    }
+    path
+}
+
+#[test]
+fn a_file_of_the_first_version_goes_on_with_all_that_is_in_it() {
+    let mut books = Books::new();
+    books.journal.commit(&[books.settle(1, "0.5"), books.hold(2, "1")]).unwrap();
+    books.desk.create_admin_token("ci", KeyHash([7; 32]), &["read".into()], NOW_MS).unwrap();
+    let path = of_the_first_version(&books);
+    // A server of the old version may still be at work on it when the new one comes.
+    let old = Connection::open(&path).unwrap();
+    let mut balance = old.prepare("SELECT balance FROM account").unwrap();
+    let mut read = || balance.query_row([], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(read(), units("9.5").0);
+
+    let sqlite = Sqlite::open(&path, Durability::Full).unwrap();
+    assert_eq!(read(), units("9.5").0);
+    let library = sqlite.library().unwrap();
+    assert_eq!(library.account("alice").unwrap(), Some(books.account()));
+    assert_eq!(library.ledger(books.account.id, None, 9).unwrap(), books.entries());
+    assert_eq!(format!("{:?}", library.keys(None).unwrap()), format!("{:?}", books.library.keys(None).unwrap()));
+    let mut before = books.library.request(request_id(1)).unwrap().unwrap();
+    before.row.bill.clear();
+    assert_eq!(library.request(request_id(1)).unwrap(), Some(before), "nobody kept bills yet");
+    assert_eq!(library.admin_tokens().unwrap(), books.library.admin_tokens().unwrap());
+    let report = library.audit().unwrap();
+    assert_eq!((report.requests, report.holds, report.differences), (1, 1, vec![]));
+
+    sqlite.journal().unwrap().commit(&[books.settle(2, "0.25")]).unwrap();
+    let mut desk = sqlite.desk().unwrap();
+    desk.post(books.account.id, EntryKind::Credit, units("1"), None, None, NOW_MS).unwrap();
+    let password = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
+    sqlite.registry().unwrap().sign_up("carol", password, "default", NOW_MS).unwrap();
+    assert_eq!((read(), library.audit().unwrap().differences), (units("10.25").0, vec![]));
+    let copy = books.folder.path().join("copy.db");
+    library.backup(&copy, &mut |_, _| ()).unwrap();
+    let copied = Sqlite::open(&copy, Durability::Full).unwrap();
+    assert!(copied.registry().unwrap().credentials("carol").unwrap().is_some());
+    assert_eq!(copied.library().unwrap().audit().unwrap(), library.audit().unwrap());
 }
 
 #[test]

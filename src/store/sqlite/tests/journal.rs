@@ -182,6 +182,7 @@ fn holds_of_a_dead_process_end_by_their_last_checkpoint() {
     assert_eq!((books.account().balance, books.account().held), (units("9.6"), Nano::ZERO));
     let ended = |n| books.library.request(request_id(n)).unwrap().unwrap().row;
     let expected = RequestRow {
+        bill: String::new(),
         status: 500,
         outcome: Outcome::Interrupted,
         estimated: true,
@@ -189,7 +190,6 @@ fn holds_of_a_dead_process_end_by_their_last_checkpoint() {
         cached_input_tokens: 0,
         output_tokens: 7,
         reasoning_tokens: 0,
-        bill: String::new(),
         ttft_ms: None,
         duration_ms: 0,
         ..books.end(2, "0.4")

@@ -1,10 +1,13 @@
 //! The storage against its contract, on real files.
 
+mod actions;
 mod audit;
+mod codes;
 mod desk;
 mod files;
 mod journal;
 mod library;
+mod people;
 mod properties;
 mod reports;
 
@@ -13,8 +16,9 @@ use tempfile::TempDir;
 use uuid::Builder;
 
 use super::*;
+use crate::core::bill::{Bill, Item};
 use crate::core::key::{self, Limits};
-use crate::core::money::Nano;
+use crate::core::money::{Markup, Nano, Pico};
 use crate::store::contract::*;
 
 /// 2026-09-21, 14:13:20 UTC.
@@ -76,7 +80,7 @@ impl Books {
             reasoning_tokens: 5,
             charge: units(charge),
             price_version: "v1".into(),
-            bill: "input 100 3000000;x1000000".into(),
+            bill: bill(units(charge)),
             started_at_ms: NOW_MS,
             ttft_ms: Some(200),
             duration_ms: 1_500,
@@ -124,6 +128,13 @@ impl Books {
     fn raw(&self) -> Connection {
         Connection::open(self.folder.path().join("t.db")).unwrap()
     }
+}
+
+/// One line, for the whole charge.
+fn bill(charge: Nano) -> String {
+    let mut bill = Bill::new(Markup::LIST_PRICE);
+    bill.put(Item::PerRequest, 1, Pico(charge.0.unsigned_abs() * 1_000));
+    if charge > Nano::ZERO { bill.to_string() } else { String::new() }
 }
 
 fn units(text: &str) -> Nano {

@@ -57,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
             reasoning_tokens: 0,
             charge: Nano(if charge % 4 == 0 { 0 } else { charge }),
             price_version: format!("v{day}"),
-            bill: if n % 4 == 0 { String::new() } else { format!("input {n} {day};x1000000") },
+            bill: if charge % 4 == 0 { String::new() } else { bill(Nano(charge)) },
             started_at_ms: NOW_MS + day * DAY_MS,
             ttft_ms: (n % 2 == 0).then_some(7),
             duration_ms: 9,

@@ -96,10 +96,11 @@ fn requests_are_filtered_and_followed_to_the_end() {
         (RequestQuery { since_ms: Some(i64::MIN), until_ms: Some(i64::MAX), ..none }, Box::new(|_| true)),
     ];
     for (query, wanted) in cases {
-        let expected: Vec<RequestId> = (0..40).rev().filter(|n| wanted(*n)).map(|n| rows[n as usize].request).collect();
+        let expected: Vec<RequestRow> =
+            (0..40).rev().filter(|n| wanted(*n)).map(|n| rows[n as usize].clone()).collect();
         for limit in [1, 7, 40, 10_000] {
             let (found, _) = follow(limit, |page| reports.requests(&query, page));
-            let found: Vec<RequestId> = found.iter().map(|view| view.row.request).collect();
+            let found: Vec<RequestRow> = found.into_iter().map(|view| view.row).collect();
             assert_eq!(found, expected, "{query:?} in parts of {limit}");
         }
     }
@@ -341,7 +342,7 @@ fn a_chart_that_cannot_be_drawn_is_refused() {
     assert_eq!(reports.series(&query).unwrap().len(), 1);
     while books.journal.prune(0).unwrap() > 0 {}
     let why = refusal(reports.series(&query));
-    assert!(why.contains("eight days"), "{why}");
+    assert!(why.contains("fifteen days"), "{why}");
     assert_eq!(reports.series(&SeriesQuery { bucket_ms: DAY_MS, ..query.clone() }).unwrap().len(), 1);
     let later = SeriesQuery { since_ms: NOW_MS + 15 * MINUTE_MS, ..query };
     assert_eq!(reports.series(&later).unwrap(), []);
@@ -353,6 +354,54 @@ type Request = (i64, bool, usize, usize, bool, i64);
 
 fn any_request() -> impl Strategy<Value = Request> {
     (0..3 * 1_440i64, any::<bool>(), 0..3usize, 0..2usize, any::<bool>(), 0..1_000i64)
+}
+
+#[test]
+fn an_older_file_gets_the_totals_that_it_would_have() {
+    let mut books = Books::new();
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let at = |age_ms: i64, n| {
+        let started_at_ms = now_ms - age_ms;
+        RequestRow { request: request_id_at(started_at_ms, n), started_at_ms, ..books.end(n, "0.5") }
+    };
+    // Of the last days, and of a day whose minutes nobody keeps.
+    let rows = [at(0, 1), at(1, 2), at(20 * MINUTE_MS, 3), at(14 * DAY_MS, 4), at(40 * DAY_MS, 5)];
+    books.commit(rows);
+    let spans = |books: &Books| {
+        let raw = books.raw();
+        let mut statement = raw.prepare("SELECT * FROM usage_span").unwrap();
+        let columns = 0..statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| {
+            columns.clone().map(|column| row.get(column)).collect::<rusqlite::Result<Vec<i64>>>()
+        };
+        statement.query_map([], row).unwrap().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let written = spans(&books);
+    let younger = |row: &&Vec<i64>| row[0] == 1_440 || row[1] * row[0] >= (now_ms - 15 * DAY_MS) / MINUTE_MS;
+    let kept: Vec<Vec<i64>> = written.iter().filter(younger).cloned().collect();
+    assert_eq!(written.len() - kept.len(), 3, "a minute of the account, and a minute and a quarter of all");
+    // As version 2 left it.
+    books
+        .raw()
+        .execute_batch(
+            "DROP TABLE usage_span; DROP INDEX ledger_account_by_hand; ALTER TABLE request DROP COLUMN bill;
+         ALTER TABLE meta DROP COLUMN spans_from; PRAGMA user_version = 2;",
+        )
+        .unwrap();
+    Sqlite::open(&books.folder.path().join("t.db"), Durability::Normal).unwrap();
+    assert_eq!(spans(&books), kept);
+    books.assert_proved();
+    let query = SeriesQuery {
+        by: SeriesBy::Total,
+        account: None,
+        key: None,
+        model: None,
+        since_ms: now_ms - 16 * DAY_MS,
+        until_ms: now_ms,
+        bucket_ms: 15 * MINUTE_MS,
+    };
+    refusal(books.reports().series(&query));
+    assert_eq!(books.reports().series(&SeriesQuery { bucket_ms: DAY_MS, ..query }).unwrap().len(), 2);
 }
 
 proptest! {
