@@ -22,6 +22,10 @@ import { cls, html, useEffect, useMemo, useState } from "../ui.js";
 export default function Billing({ query }) {
   const own = account.value;
   const overview = useApi(own ? "/api/overview" : null, { query: { range: "30d" } });
+  // The balance in memory is from the sign-in or the last change made here; other programs spend too.
+  useEffect(() => {
+    refreshMe().catch(() => {});
+  }, []);
   const spend = overview.data?.spend;
   const days = overview.data?.days_left;
   if (!own) return html`<${Page} title=${t("billing.title")}><${Empty} icon="landmark" title=${t("overview.no_account")}>${t("overview.no_account.lead")}<//><//>`;

@@ -4,6 +4,7 @@
  * It lives as long as the page's script does, so that somebody may look at a request and come back to the conversation.
  * Nothing of it is stored; a pasted key and everything said go away with the tab, or when somebody else signs in.
  */
+import { me, refreshMe } from "../session.js";
 import { computed, signal } from "../ui.js";
 import { chatBody, embeddingBody, imageBody, readExtra } from "./body.js";
 import { newRun, perform, recordOf } from "./call.js";
@@ -142,6 +143,8 @@ async function start(runs, bodies, path) {
       draw(run);
     }),
   );
+  // The balance at the top of the page is less now. Should that fail, the next page says it.
+  if (me.peek()?.account) refreshMe().catch(() => {});
 }
 
 /** A run whose changes redraw what reads its `tick`. */

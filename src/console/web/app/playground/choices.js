@@ -14,6 +14,8 @@ export const PASTE = "paste";
 
 const keys = signal([]);
 const models = signal([]);
+/** Whether the models of the chosen key are on their way: an empty list says nothing yet. */
+export const asking = signal(false);
 /** Why the chosen key cannot be used, in words, or "". */
 export const keyFault = signal("");
 
@@ -65,11 +67,13 @@ effect(() => {
   const payer = key.value;
   keyFault.value = "";
   models.value = [];
+  asking.value = false;
   if (!payer) return undefined;
   if ("pasted" in payer && !looksLikeKey(payer.pasted)) {
     keyFault.value = t("playground.key_fault.form");
     return undefined;
   }
+  asking.value = true;
   const abort = new AbortController();
   const timer = setTimeout(() => ask(payer, abort.signal), "pasted" in payer ? 400 : 0);
   return () => {
@@ -81,8 +85,10 @@ effect(() => {
 async function ask(payer, abort) {
   try {
     models.value = await modelsOf(payer, abort);
+    asking.value = false;
   } catch (error) {
     if (abort.aborted) return;
+    asking.value = false;
     keyFault.value = has(`playground.error.${error.code}`) ? t(`playground.error.${error.code}`) : error.message || t("playground.error.other");
   }
 }

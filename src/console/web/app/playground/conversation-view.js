@@ -7,6 +7,7 @@ import { t } from "../i18n.js";
 import { login, me } from "../session.js";
 import { html, useEffect, useLayoutEffect, useRef } from "../ui.js";
 import { blocked, busy, drafts, mode, regenerate, send, sides, stop, turns, write } from "./chat.js";
+import { asking } from "./choices.js";
 import { Prose } from "./prose-view.js";
 import { RunError, Strip } from "./run-view.js";
 
@@ -103,7 +104,7 @@ export function Composer() {
   const area = useRef(null);
   const draft = drafts.value[mode.value];
   const going = busy.value;
-  const why = blocked.value;
+  const why = asking.value && blocked.value === "model" ? "empty" : blocked.value;
   useLayoutEffect(() => {
     const element = area.current;
     element.style.height = "auto";

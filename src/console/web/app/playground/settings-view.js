@@ -8,7 +8,7 @@ import { html } from "../ui.js";
 import { readExtra } from "./body.js";
 import { chosen, comparing, keyId, mode, pastedKey, set, settings } from "./chat.js";
 import { codeTabs } from "./code-tabs.js";
-import { PASTE, chooseKey, chooseModel, keyFault, keyOptions, modelOptions, pasteText } from "./choices.js";
+import { PASTE, asking, chooseKey, chooseModel, keyFault, keyOptions, modelOptions, pasteText } from "./choices.js";
 
 const SIZES = ["1024x1024", "1024x1536", "1536x1024"];
 const QUALITIES = ["standard", "hd", "low", "medium", "high"];
@@ -51,7 +51,7 @@ function ModelField({ side, label }) {
   const options = modelOptions();
   return html`<${Field} label=${label}>
     <${Select} class="mono" value=${chosen.value[side]} disabled=${options.length === 0}
-      options=${options.length === 0 ? [{ value: "", label: t("playground.no_models") }] : options}
+      options=${options.length === 0 ? [{ value: "", label: t(asking.value ? "loading" : "playground.no_models") }] : options}
       onChange=${(model) => chooseModel(side, model)} />
   <//>`;
 }

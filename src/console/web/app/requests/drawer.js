@@ -9,7 +9,7 @@ import { Chip, RequestState } from "../components/status.js";
 import { Id, Moment, Money } from "../components/text.js";
 import { NONE, count, duration, exact } from "../format.js";
 import { has, t, word } from "../i18n.js";
-import { isOperator } from "../session.js";
+import { account, isOperator } from "../session.js";
 import { html } from "../ui.js";
 
 export function RequestDrawer({ id, onClose }) {
@@ -42,7 +42,7 @@ function Details({ request }) {
       { label: t("requests.streamed"), value: t(request.streamed ? "requests.yes" : "requests.no") },
       isOperator.value && { label: t("requests.upstream"), value: request.upstream ?? NONE },
       { label: t("requests.price_version"), value: html`<code class="mono">${request.price_version || NONE}</code>` },
-      request.ledger_seq != null && { label: t("requests.ledger_entry"), value: html`<a href=${`/billing?entry=${request.ledger_seq}`}>#${request.ledger_seq}</a>` },
+      request.ledger_seq != null && { label: t("requests.ledger_entry"), value: request.account === account.value?.name ? html`<a href=${`/billing?entry=${request.ledger_seq}`}>#${request.ledger_seq}</a>` : `#${request.ledger_seq}` },
     ]} />
     <details class="request-raw"><summary>${t("requests.raw")}</summary><${CodeBlock} tabs=${[{ id: "json", label: "JSON", code: JSON.stringify(request, null, 2), lang: "json" }]} /></details>
   </div>`;
@@ -51,7 +51,8 @@ function Details({ request }) {
 /** From arrival to the last byte: waiting for the first token, then the answer. */
 function Timeline({ request }) {
   const { ttft_ms: first, duration_ms: whole } = request;
-  const share = first != null && whole > 0 ? Math.min(1, first / whole) : null;
+  // What came in one piece has a first byte, but no time of answering after it.
+  const share = request.streamed && first != null && whole > 0 ? Math.min(1, first / whole) : null;
   return html`<div class="timeline">
     <div class="timeline-bar" aria-hidden="true">
       ${share === null ? html`<span class="timeline-rest" style=${{ width: "100%" }}></span>` : html`<span class="timeline-wait" style=${{ width: `${share * 100}%` }}></span><span class="timeline-rest" style=${{ width: `${(1 - share) * 100}%` }}></span>`}
