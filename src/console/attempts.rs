@@ -35,41 +35,57 @@ impl Attempts {
         Attempts { logins: Mutex::default(), addresses: Mutex::default() }
     }
 
+    /// Takes a try of this address, before it is known whether it is right: of many at once, no more get through than one
+    /// after the other.
+    ///
     /// # Errors
     /// 429 while this address has to wait.
-    pub(super) fn allow_address(&self, address: IpAddr, now: Instant) -> Result<(), Problem> {
-        let wrong = self.addresses.lock().get(&Origin::of(address)).copied();
-        let over = wrong.filter(|wrong| wrong.count >= ADDRESS_TRIES && wrong.until > now);
-        over.map_or(Ok(()), |wrong| Err(wait(wrong.until, now)))
+    pub(super) fn try_address(&self, address: IpAddr, now: Instant) -> Result<(), Problem> {
+        let (origin, mut addresses) = (Origin::of(address), self.addresses.lock());
+        let before = addresses.get(&origin).filter(|wrong| wrong.until > now);
+        let (count, since) = before.map_or((0, now), |wrong| (wrong.count, wrong.since));
+        if count >= ADDRESS_TRIES {
+            return Err(wait(since + ADDRESS_WINDOW, now));
+        }
+        let wrong = Wrong { count: count.saturating_add(1), since, until: since + ADDRESS_WINDOW };
+        insert(&mut addresses, origin, wrong, now);
+        Ok(())
     }
 
+    /// As [`Attempts::try_address`], for a login.
+    ///
     /// # Errors
     /// 429 while this login rests.
-    pub(super) fn allow_login(&self, login: &str, now: Instant) -> Result<(), Problem> {
-        let wrong = self.logins.lock().get(&folded(login)).copied();
-        let resting = wrong.filter(|wrong| wrong.count >= LOGIN_TRIES && wrong.until > now);
-        resting.map_or(Ok(()), |wrong| Err(wait(wrong.until, now)))
-    }
-
-    /// A guess was wrong.
-    pub(super) fn wrong_address(&self, address: IpAddr, now: Instant) {
-        let mut addresses = self.addresses.lock();
-        let before = addresses.get(&Origin::of(address)).filter(|wrong| wrong.until > now);
-        let (count, since) = before.map_or((0, now), |wrong| (wrong.count, wrong.since));
-        let wrong = Wrong { count: count.saturating_add(1), since, until: since + ADDRESS_WINDOW };
-        insert(&mut addresses, Origin::of(address), wrong, now);
-    }
-
-    pub(super) fn wrong_login(&self, login: &str, now: Instant) {
-        let mut logins = self.logins.lock();
-        let before = logins.get(&folded(login)).filter(|wrong| now.saturating_duration_since(wrong.since) < FORGOTTEN);
-        let count = before.map_or(0, |wrong| wrong.count).saturating_add(1);
+    pub(super) fn try_login(&self, login: &str, now: Instant) -> Result<(), Problem> {
+        let (login, mut logins) = (folded(login), self.logins.lock());
+        let before = logins.get(&login).filter(|wrong| now.saturating_duration_since(wrong.since) < FORGOTTEN);
+        let count = before.map_or(0, |wrong| wrong.count);
+        if let Some(wrong) = before.filter(|wrong| wrong.count >= LOGIN_TRIES && wrong.until > now) {
+            return Err(wait(wrong.until, now));
+        }
+        let count = count.saturating_add(1);
         let doublings = count.saturating_sub(LOGIN_TRIES).min(16);
         let rest = REST_MIN.saturating_mul(1 << doublings).min(REST_MAX);
-        insert(&mut logins, folded(login), Wrong { count, since: now, until: now + rest }, now);
+        insert(&mut logins, login, Wrong { count, since: now, until: now + rest }, now);
+        Ok(())
     }
 
-    pub(super) fn right_login(&self, login: &str) {
+    /// It was right, or nobody looked: this try is given back.
+    pub(super) fn give_address_back(&self, address: IpAddr) {
+        if let Some(wrong) = self.addresses.lock().get_mut(&Origin::of(address)) {
+            wrong.count = wrong.count.saturating_sub(1);
+        }
+    }
+
+    /// Nobody looked: as [`Attempts::give_address_back`]. What went wrong before stays counted.
+    pub(super) fn give_login_back(&self, login: &str) {
+        if let Some(wrong) = self.logins.lock().get_mut(&folded(login)) {
+            wrong.count = wrong.count.saturating_sub(1);
+        }
+    }
+
+    /// Whoever knows the password begins anew.
+    pub(super) fn forget_login(&self, login: &str) {
         self.logins.lock().remove(&folded(login));
     }
 }
@@ -117,21 +133,21 @@ mod tests {
     #[test]
     fn a_login_rests_longer_each_time() {
         let (attempts, start) = (Attempts::new(), Instant::now());
-        for _ in 0..4 {
-            attempts.wrong_login("Ada", start);
-            assert!(attempts.allow_login("ada", start).is_ok());
+        for _ in 0..5 {
+            assert!(attempts.try_login("Ada", start).is_ok());
         }
         let mut now = start;
         for rest in [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {
-            attempts.wrong_login("ADA", now);
-            assert!(attempts.allow_login("ada", after(now, rest - 1)).is_err(), "{rest}");
+            assert!(attempts.try_login("ada", after(now, rest - 1)).is_err(), "{rest}");
             now = after(now, rest);
-            assert!(attempts.allow_login("ada", now).is_ok(), "{rest}");
+            assert!(attempts.try_login("ADA", now).is_ok(), "{rest}");
         }
-        attempts.right_login("ada");
-        attempts.wrong_login("ada", now);
-        assert!(attempts.allow_login("ada", now).is_ok());
-        assert!(attempts.allow_login("bob", start).is_ok());
+        assert!(attempts.try_login("ada", now).is_err());
+        attempts.give_login_back("ada");
+        assert!(attempts.try_login("ada", now).is_err(), "those before are not forgotten");
+        attempts.forget_login("ada");
+        assert!(attempts.try_login("ada", now).is_ok());
+        assert!(attempts.try_login("bob", start).is_ok());
     }
 
     #[test]
@@ -140,19 +156,21 @@ mod tests {
         let address: IpAddr = "2001:db8::1".parse().unwrap();
         let neighbour: IpAddr = "2001:db8::ffff".parse().unwrap();
         for nth in 0..30 {
-            assert!(attempts.allow_address(address, after(start, nth)).is_ok());
-            attempts.wrong_address(address, after(start, nth));
+            assert!(attempts.try_address(address, after(start, nth)).is_ok());
         }
-        assert!(attempts.allow_address(neighbour, after(start, 599)).is_err());
-        assert!(attempts.allow_address(neighbour, after(start, 600)).is_ok());
-        assert!(attempts.allow_address("2001:db8:0:1::1".parse().unwrap(), start).is_ok());
+        assert!(attempts.try_address(neighbour, after(start, 599)).is_err());
+        assert!(attempts.try_address("2001:db8:0:1::1".parse().unwrap(), start).is_ok());
+        attempts.give_address_back(neighbour);
+        assert!(attempts.try_address(neighbour, after(start, 599)).is_ok());
+        assert!(attempts.try_address(neighbour, after(start, 599)).is_err());
+        assert!(attempts.try_address(neighbour, after(start, 600)).is_ok());
     }
 
     #[test]
     fn memory_is_bounded() {
         let (attempts, start) = (Attempts::new(), Instant::now());
         for nth in 0..u64::try_from(REMEMBERED_MAX).unwrap() + 50 {
-            attempts.wrong_login(&nth.to_string(), start + Duration::from_millis(nth));
+            assert!(attempts.try_login(&nth.to_string(), start + Duration::from_micros(nth)).is_ok());
         }
         assert_eq!(attempts.logins.lock().len(), REMEMBERED_MAX);
         assert!(!attempts.logins.lock().contains_key("0"));

@@ -261,7 +261,12 @@ fn from_our_own_pages(console: &Console, parts: &Parts) -> Result<(), Problem> {
     let own = site.public_url.as_deref().and_then(origin_of).or_else(addressed);
     match (text("origin"), own) {
         (Some(origin), Some(own)) if origin.eq_ignore_ascii_case(&own) => Ok(()),
-        (_, Some(own)) => Err(Problem::cross_site(format!("Changes are taken from pages of {own} only."))),
+        (_, Some(own)) if site.public_url.is_some() => {
+            Err(Problem::cross_site(format!("Changes are taken from pages of {own} only.")))
+        }
+        (_, Some(own)) => Err(Problem::cross_site(format!(
+            "Changes are taken from pages of {own} only. Behind a proxy, set console.public_url."
+        ))),
         (_, None) => Err(Problem::cross_site("This request does not say where it comes from.")),
     }
 }

@@ -86,6 +86,8 @@ pub struct Site {
     pub version: &'static str,
     pub currency: String,
     pub base_paths: Vec<String>,
+    /// The largest request that the edge takes.
+    pub body_bytes_max: u64,
     /// The first of the edge's listeners, as it is bound: `http://0.0.0.0:8080`.
     pub edge: String,
     /// What clients should use instead, where the configuration says so.
@@ -143,6 +145,7 @@ mod tests {
             version: "0",
             currency: "USD".into(),
             base_paths: Vec::new(),
+            body_bytes_max: 1,
             edge: edge.into(),
             edge_url: None,
             public_url: None,

@@ -46,14 +46,16 @@ impl<S: Sync> FromRequestParts<S> for ClientAddress {
 pub struct Listener {
     router: Router,
     trusted_proxies: Vec<IpNet>,
+    /// Of a whole head; and how long a connection may be idle.
+    head_timeout: Duration,
     closing: watch::Sender<bool>,
     places: Arc<Semaphore>,
 }
 
 impl Listener {
-    pub fn new(router: Router, trusted_proxies: Vec<IpNet>) -> Arc<Listener> {
+    pub fn new(router: Router, trusted_proxies: Vec<IpNet>, head_timeout: Duration) -> Arc<Listener> {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Arc::new(Listener { router, trusted_proxies, closing: watch::channel(false).0, places })
+        Arc::new(Listener { router, trusted_proxies, head_timeout, closing: watch::channel(false).0, places })
     }
 
     /// Accepts until [`Listener::close`].
@@ -107,9 +109,9 @@ impl Listener {
         });
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(self.head_timeout)
             .max_headers(HEADERS_MAX)
-            .max_buf_size(BUFFER_BYTES_MAX);
+            .max_header_size(HEAD_BYTES_MAX);
         let connection = http.serve_connection(TokioIo::new(Patient::new(stream)), service);
         let mut connection = std::pin::pin!(connection);
         let mut closing = self.closing.subscribe();
@@ -191,10 +193,7 @@ impl AsyncWrite for Patient {
 
 /// Pages are for people: far more than there are, far fewer than there are descriptors.
 const CONNECTIONS_MAX: usize = 1_024;
-/// A whole head, and how long a connection may be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const HEADERS_MAX: usize = 64;
-/// The longest head.
-const BUFFER_BYTES_MAX: usize = 32 * 1024;
+const HEAD_BYTES_MAX: usize = 32 * 1024;
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);

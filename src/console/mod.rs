@@ -28,14 +28,16 @@ mod storage;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 use ipnet::IpNet;
-use tower_http::compression::CompressionLayer;
+use tokio::sync::Semaphore;
+use tower_http::compression::{CompressionLayer, DefaultPredicate, Predicate};
 
 use crate::ledger::Ledger;
 use crate::store::contract::console::{Act, Once, Registry, Reports};
@@ -63,6 +65,7 @@ struct Inner {
     registry: Arc<Pool<Box<dyn Registry>>>,
     attempts: Attempts,
     mill: Mill,
+    proofs: Semaphore,
 }
 
 /// What a change made, or that the same request had made it before.
@@ -88,12 +91,13 @@ impl Console {
             registry: Pool::new(READERS_MAX, move || registry.registry()),
             attempts: Attempts::new(),
             mill: Mill::new(),
+            proofs: Semaphore::new(1),
         }))
     }
 
-    /// Serves until it is told to close.
-    pub fn listener(&self, trusted_proxies: Vec<IpNet>) -> Arc<Listener> {
-        Listener::new(self.router(), trusted_proxies)
+    /// Serves until it is told to close. A head may take `head_timeout`, and a connection be idle as long.
+    pub fn listener(&self, trusted_proxies: Vec<IpNet>, head_timeout: Duration) -> Arc<Listener> {
+        Listener::new(self.router(), trusted_proxies, head_timeout)
     }
 
     pub fn gateway(&self) -> &dyn Gateway {
@@ -115,6 +119,11 @@ impl Console {
 
     fn mill(&self) -> &Mill {
         &self.0.mill
+    }
+
+    /// The place of whoever proves the books: one at a time.
+    fn proofs(&self) -> &Semaphore {
+        &self.0.proofs
     }
 
     /// Reads for a page.
@@ -184,9 +193,17 @@ impl Console {
             .route("/assets/{*path}", get(assets::asset))
             .fallback(fallback)
             .method_not_allowed_fallback(wrong_method)
-            .layer(CompressionLayer::new());
+            .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(may_be_packed)));
         paged.layer(axum::middleware::from_fn(shield::guard)).with_state(self.clone())
     }
+}
+
+/// An answer that goes out byte for byte as it came.
+#[derive(Clone)]
+struct AsItCame;
+
+fn may_be_packed(_: StatusCode, _: Version, _: &HeaderMap, about: &Extensions) -> bool {
+    about.get::<AsItCame>().is_none()
 }
 
 /// Paths that no route has: the application's own, and those that nobody has.

@@ -4,7 +4,8 @@
 //! nothing listens before the books are recovered and balanced, and nothing is bound before it can be served.
 //!
 //! - [`sockets`]: what is listened on, bound or inherited; [`tls`]: its certificates.
-//! - [`running`]: the gateway as the console sees it, [`effective`]: its configuration; [`invitation`]: the first operator's way in.
+//! - [`running`]: the gateway as the console sees it, [`effective`]: its configuration;
+//!   [`invitation`]: the first operator's way in.
 //! - [`files`]: whether the configuration changed. [`logging`], [`scrape`]: what an operator sees.
 //! - [`upgrade`]: how one process takes the place of another.
 
@@ -150,7 +151,7 @@ impl Server {
         let running = Arc::new(running);
         let inner = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "playground").await?;
         let console = Console::new(running.clone(), storage.clone(), pipeline.ledger.clone(), inner.local_addr()?);
-        let console = console.listener(config.edge.trusted_proxies.clone());
+        let console = console.listener(config.edge.trusted_proxies.clone(), config.edge.header_timeout);
         tasks.spawn(door.clone().accept(inner, None));
         Ok(Server {
             config_path,
@@ -188,8 +189,8 @@ impl Server {
         let mut watch = files::FileWatch::new(&self.files);
         let mut look = tokio::time::interval(LOOK_AT_FILES_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        tracing::info!(edge, console, ?metrics, "ready");
         invitation::offer(self.storage.clone(), self.running.console_url()).await;
+        tracing::info!(edge, console, ?metrics, "ready");
         let replaced = loop {
             tokio::select! {
                 _ = terminate.recv() => break false,

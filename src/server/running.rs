@@ -61,6 +61,7 @@ impl Running {
             version: env!("CARGO_PKG_VERSION"),
             currency: pipeline.snapshot().catalog.currency.clone(),
             base_paths: config.edge.base_paths.clone(),
+            body_bytes_max: config.edge.max_body,
             edge: edge.first().cloned().unwrap_or_default(),
             edge_url: given(&config.console.edge_url),
             public_url: given(&config.console.public_url),

@@ -1,5 +1,7 @@
 //! Redeem codes: money that waits until somebody types it in.
 
+use std::time::Instant;
+
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -202,8 +204,12 @@ pub(super) async fn redeem(
     let Some(code) = RedeemCode::parse(&body.code) else {
         return Err(Problem::invalid_field("code", "looks like TG-01ABC-DEFGH-JKMNP-QRSTV"));
     };
+    // Guesses are slowed down as at the sign-in; nobody's login has a space in it.
+    let (attempts, who) = (console.attempts(), format!("{} redeems", caller.public_id()));
+    attempts.try_login(&who, Instant::now())?;
     let hash = code.hash();
     let redeemed = console.act_once(&caller, once, move |desk| desk.redeem(&hash, account, now_ms())).await?;
+    attempts.forget_login(&who);
     let name = caller.own_account().map(|own| own.name.clone()).unwrap_or_default();
     match redeemed {
         Done::Now(entry) => {

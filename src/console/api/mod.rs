@@ -1,6 +1,6 @@
 //! The admin API: every route, one file per resource, and the document that describes them.
 //!
-//! A route is made of three: its handler with its description here, its rule in [`super::access`], and nothing else.
+//! A route is made of two: its handler with its description here, its rule in [`super::access`], and nothing else.
 
 mod accounts;
 mod actions;
@@ -26,11 +26,19 @@ mod usage;
 
 use axum::Json;
 use axum::Router;
+use http::Method;
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::{self, Who};
 use super::{Console, caller};
+use crate::core::admin_token::Scope;
+use crate::store::contract::console::SeriesBy;
+use crate::store::contract::{EntryKind, Outcome, UsageBy};
 
 /// Every route behind the door that judges callers.
 pub(super) fn router(console: &Console) -> Router<Console> {
@@ -47,6 +55,56 @@ pub fn document() -> OpenApi {
 }
 
 fn described() -> (Router<Console>, OpenApi) {
+    let (router, mut document) = routed();
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in [
+            (Method::GET, &mut item.get),
+            (Method::POST, &mut item.post),
+            (Method::PATCH, &mut item.patch),
+            (Method::DELETE, &mut item.delete),
+        ] {
+            if let (Some(operation), Some(rule)) = (operation, access::rule(&method, path)) {
+                operation.security = Some(credentials(rule.who));
+            }
+        }
+    }
+    (router, document)
+}
+
+/// What opens a route, from the table that decides it.
+fn credentials(who: Who) -> Vec<SecurityRequirement> {
+    let session = || SecurityRequirement::new::<_, [&str; 0], _>(SESSION, []);
+    let token = |scopes: &[Scope]| SecurityRequirement::new(TOKEN, scopes.iter().map(|scope| scope.as_str()));
+    match who {
+        Who::Anybody | Who::Visitor => Vec::new(),
+        Who::Playground => vec![SecurityRequirement::default(), session()],
+        Who::Person => vec![session()],
+        Who::Known => vec![session(), token(&[])],
+        Who::Member(scope) | Who::Operator(scope) => vec![session(), token(&[scope])],
+    }
+}
+
+/// What the document says of the two credentials.
+struct Credentials;
+
+impl utoipa::Modify for Credentials {
+    fn modify(&self, document: &mut OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let about = "The cookie of a signed-in person. Such requests also carry the header X-Tollgate-Console: 1, and \
+                     those that change something an Origin that is the console's own.";
+        let cookie = ApiKeyValue::with_description("tollgate_session", about);
+        components.add_security_scheme(SESSION, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let about = "An admin token, made by `tollgate admin-token create`. It needs the scope named beside a route, or \
+                     the scope `all`.";
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("tgadm_…");
+        components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer.description(Some(about)).build()));
+    }
+}
+
+const SESSION: &str = "session";
+const TOKEN: &str = "admin_token";
+
+fn routed() -> (Router<Console>, OpenApi) {
     OpenApiRouter::with_openapi(base())
         .routes(routes!(site::site))
         .routes(routes!(session::sign_in, session::sign_out))
@@ -102,7 +160,17 @@ fn base() -> OpenApi {
                            (`Authorization: Bearer tgadm_…`).",
             license(name = "Apache-2.0", identifier = "Apache-2.0")
         ),
-        components(schemas(super::problem::ProblemBody))
+        // What stands in no body is not found by itself: the words that queries choose from.
+        components(schemas(
+            super::problem::ProblemBody,
+            EntryKind,
+            Outcome,
+            SeriesBy,
+            UsageBy,
+            overview::Whose,
+            span::Bucket
+        )),
+        modifiers(&Credentials)
     )]
     struct Base;
     <Base as utoipa::OpenApi>::openapi()

@@ -1,13 +1,10 @@
 //! What keeps the place running: its health, its configuration, the proof of its books.
 
-use std::sync::OnceLock;
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use super::answer;
@@ -167,8 +164,7 @@ pub(super) async fn audit(
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Response, Problem> {
     // A full reading of the books: a second one at the same time would only make both slower.
-    static PLACE: OnceLock<Semaphore> = OnceLock::new();
-    let Ok(_place) = PLACE.get_or_init(|| Semaphore::new(1)).try_acquire() else {
+    let Ok(_place) = console.proofs().try_acquire() else {
         return Err(Problem::unavailable("The books are being proved already."));
     };
     let AuditReport { accounts, entries, requests, holds, balance, mut differences } =

@@ -20,11 +20,10 @@ use crate::store::contract::console::{Latency, Page, RequestQuery, SeriesBy, Ser
 use crate::store::contract::{RequestView as RequestEntry, UsageBy, UsageFilter, UsageRow};
 use crate::store::view::{AccountView, RequestView};
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Whose {
     /// The caller's own account.
-    #[default]
     Account,
     /// All of them: for operators.
     All,
@@ -36,9 +35,8 @@ pub(super) enum Whose {
 pub(super) struct OverviewQuery {
     /// `24h` if not given.
     range: Option<Range>,
-    #[serde(default)]
-    #[param(value_type = Option<Whose>)]
-    scope: Whose,
+    /// `account` if not given; `all` for operators and tokens that act for none.
+    scope: Option<Whose>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -118,7 +116,9 @@ pub(super) async fn overview(
     caller: Caller,
     Query(query): Query<OverviewQuery>,
 ) -> Result<Response, Problem> {
-    let account = match query.scope {
+    let acts_for_none = caller.is_operator() && caller.own_account().is_none();
+    let scope = query.scope.unwrap_or(if acts_for_none { Whose::All } else { Whose::Account });
+    let account = match scope {
         Whose::All => {
             caller.operator(Scope::Read)?;
             None
@@ -156,7 +156,7 @@ pub(super) async fn overview(
         })
         .await?;
     let top_keys = tops(&console, UsageBy::Key, whose, buckets).await?;
-    let (top_accounts, health) = match query.scope {
+    let (top_accounts, health) = match scope {
         Whose::All => (Some(tops(&console, UsageBy::Account, None, buckets).await?), Some(health(&console))),
         Whose::Account => (None, None),
     };

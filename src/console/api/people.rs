@@ -301,9 +301,7 @@ pub(super) async fn look_at_invitation(
 }
 
 async fn usable(console: &Console, token: &str, address: ClientAddress) -> Result<InvitationRow, Problem> {
-    let gone = || Problem::not_found("This link does not work: it was used, taken back, or is over.");
-    let now = Instant::now();
-    console.attempts().allow_address(address.0, now)?;
+    console.attempts().try_address(address.0, Instant::now())?;
     let found = match key::is_well_formed_with_prefix(PREFIX, token.as_bytes()) {
         true => {
             let hash = key::hash(token.as_bytes());
@@ -311,10 +309,9 @@ async fn usable(console: &Console, token: &str, address: ClientAddress) -> Resul
         }
         false => None,
     };
-    found.filter(|row| row.usable(now_ms())).ok_or_else(|| {
-        console.attempts().wrong_address(address.0, now);
-        gone()
-    })
+    let found = found.filter(|row| row.usable(now_ms()));
+    let gone = || Problem::not_found("This link does not work: it was used, taken back, or is over.");
+    found.inspect(|_| console.attempts().give_address_back(address.0)).ok_or_else(gone)
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -354,9 +351,8 @@ pub(super) async fn sign_up(
         }
         None if console.gateway().site().sign_up == SignUp::Open => {
             field::field("login", check_name(&login))?;
-            console.attempts().allow_address(address.0, Instant::now())?;
             // Every account made counts: an address that makes many is slowed down like one that guesses.
-            console.attempts().wrong_address(address.0, Instant::now());
+            console.attempts().try_address(address.0, Instant::now())?;
             None
         }
         None => return Err(Problem::forbidden("You need an invitation.")),

@@ -5,21 +5,26 @@
 //! address, by which address lists and guess limits judge. Bytes pass both ways as they come; when the browser goes, so
 //! does the connection, and the upstream is let go at once.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Path, Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::reach;
 use super::schema::NotDone;
-use crate::console::Console;
 use crate::console::caller::Caller;
 use crate::console::listener::ClientAddress;
 use crate::console::problem::Problem;
+use crate::console::{AsItCame, Console};
+use crate::core::api_error::ApiError;
 use crate::core::key::{self, KeyHash};
 use crate::ledger::StandIn;
 
@@ -104,6 +109,10 @@ async fn pass_on(
     request: Request,
 ) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
+    let site = console.gateway().site();
+    if length(&parts.headers).is_some_and(|bytes| bytes > site.body_bytes_max) {
+        return Ok(too_large(site.body_bytes_max));
+    }
     let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or(ClientAddress::UNKNOWN);
     let key = key_of(&console, caller.as_ref(), &parts.headers).await?;
     let ticket = console.ledger().tickets.issue(StandIn { key, address: address.0 }, Instant::now());
@@ -113,7 +122,7 @@ async fn pass_on(
     let matched = parts.extensions.remove::<MatchedPath>();
     let under = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
     debug_assert!(matched.is_some_and(|path| path.as_str().starts_with(PREFIX)));
-    let base = console.gateway().site().base_paths.into_iter().next().unwrap_or_default();
+    let base = site.base_paths.into_iter().next().unwrap_or_default();
     let mut onward = http::Request::builder()
         .method(parts.method.clone())
         .uri(format!("{base}{under}"))
@@ -129,8 +138,9 @@ async fn pass_on(
     let answer = tokio::time::timeout(HEAD_MAX, send(&console, onward)).await;
     let answer = answer.map_err(|_| Problem::unavailable("The gateway did not answer in time."))??;
     let (head, body) = answer.into_parts();
-    let mut response = Response::new(Body::new(body));
+    let mut response = Response::new(body);
     *response.status_mut() = head.status;
+    response.extensions_mut().insert(AsItCame);
     let own = response.headers_mut();
     for (name, value) in head.headers.iter().filter(|(name, _)| is_shown(name)) {
         own.insert(name.clone(), value.clone());
@@ -140,6 +150,17 @@ async fn pass_on(
         own.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     }
     Ok(response)
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// In the edge's own words, which it says and hangs up: before a large body is through, they could be lost.
+fn too_large(bytes_max: u64) -> Response {
+    let error = ApiError::RequestTooLarge { bytes_max };
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (StatusCode::PAYLOAD_TOO_LARGE, json, error.to_json()).into_response()
 }
 
 /// The key that the request is to run with.
@@ -156,10 +177,7 @@ async fn key_of(console: &Console, caller: Option<&Caller>, headers: &HeaderMap)
     }
 }
 
-async fn send(
-    console: &Console,
-    request: http::Request<Body>,
-) -> Result<http::Response<hyper::body::Incoming>, Problem> {
+async fn send(console: &Console, request: http::Request<Body>) -> Result<http::Response<Body>, Problem> {
     let unreachable = |error: &dyn std::fmt::Display| {
         tracing::error!("the console cannot reach the edge: {error}");
         Problem::unavailable("The gateway is not reachable for the moment.")
@@ -168,9 +186,44 @@ async fn send(
     stream.set_nodelay(true).map_err(|error| unreachable(&error))?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| unreachable(&error))?;
-    // It ends with the answer's last byte, or as soon as nobody reads the answer any more.
-    tokio::spawn(connection);
-    sender.send_request(request).await.map_err(|error| unreachable(&error))
+    let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
+    let answer = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+    Ok(answer.map(|body| Body::new(Answer { body, _connection: connection })))
+}
+
+/// The connection to the edge: it ends as soon as nobody waits for its answer.
+struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An answer's body, and what it comes through.
+struct Answer {
+    body: Incoming,
+    _connection: Connection,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 fn is_shown(name: &HeaderName) -> bool {

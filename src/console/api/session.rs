@@ -56,23 +56,27 @@ pub(super) async fn sign_in(
     headers: HeaderMap,
     Body(body): Body<Credentials>,
 ) -> Result<Response, Problem> {
-    let attempts = console.attempts();
-    let now = Instant::now();
-    attempts.allow_address(address.0, now)?;
-    attempts.allow_login(&body.login, now)?;
-    let login = body.login.clone();
+    let (attempts, now) = (console.attempts(), Instant::now());
+    attempts.try_address(address.0, now)?;
+    attempts.try_login(&body.login, now).inspect_err(|_| attempts.give_address_back(address.0))?;
+    let found = is_right(&console, &body.login, body.password).await.inspect_err(|_| {
+        attempts.give_address_back(address.0);
+        attempts.give_login_back(&body.login);
+    })?;
+    let active = found.filter(|person| person.status == PersonStatus::Active);
+    let person = active.ok_or_else(Problem::wrong_credentials)?;
+    attempts.give_address_back(address.0);
+    attempts.forget_login(&body.login);
+    welcome(&console, &person, address, &headers).await
+}
+
+/// The person of this login, if this is their password.
+async fn is_right(console: &Console, login: &str, password: String) -> Result<Option<PersonRow>, Problem> {
+    let login = login.to_owned();
     let found = console.register(move |registry| registry.credentials(&login)).await?;
     let (person, stored) = found.map_or((None, None), |(person, stored)| (Some(person), Some(stored)));
-    let right = console.mill().verify(Secret::new(body.password), stored).await?;
-    let person = person.filter(|person| right && person.status == PersonStatus::Active);
-    let Some(person) = person else {
-        let now = Instant::now();
-        attempts.wrong_address(address.0, now);
-        attempts.wrong_login(&body.login, now);
-        return Err(Problem::wrong_credentials());
-    };
-    attempts.right_login(&body.login);
-    welcome(&console, &person, address, &headers).await
+    let right = console.mill().verify(Secret::new(password), stored).await?;
+    Ok(person.filter(|_| right))
 }
 
 /// Opens a session for somebody who has just shown who they are.
@@ -161,14 +165,13 @@ pub(super) async fn change_me(
     let (Some(person), Some((_, hash))) = (caller.person().cloned(), caller.session()) else {
         return Err(Problem::unauthenticated());
     };
-    let (attempts, now, hash) = (console.attempts(), Instant::now(), *hash);
-    attempts.allow_login(&person.login, now)?;
-    let login = person.login.clone();
-    let stored = console.register(move |registry| registry.credentials(&login)).await?.map(|(_, stored)| stored);
-    if !console.mill().verify(Secret::new(current), stored).await? {
-        attempts.wrong_login(&person.login, now);
+    let (attempts, hash) = (console.attempts(), *hash);
+    attempts.try_login(&person.login, Instant::now())?;
+    let right = is_right(&console, &person.login, current).await;
+    if right.inspect_err(|_| attempts.give_login_back(&person.login))?.is_none() {
         return Err(Problem::invalid_field("password.current", "is not your password"));
     }
+    attempts.forget_login(&person.login);
     let hashed = console.mill().hash(new).await?;
     console.register(move |registry| registry.set_password(person.id, &hashed, Some(&hash), now_ms())).await?;
     me(State(console), caller).await

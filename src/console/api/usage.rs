@@ -92,6 +92,9 @@ pub(super) async fn usage(
     let account = reach::accounts(&console, &caller, query.account).await?;
     let day = |name: &str, text: Option<String>| text.map(|text| field::field(name, values::day(&text))).transpose();
     let (from_day, to_day) = (day("from", query.from)?, day("to", query.to)?);
+    if from_day.zip(to_day).is_some_and(|(from, to)| from > to) {
+        return Err(Problem::invalid_field("to", "is before from"));
+    }
     let filter = UsageFilter { by: query.by, account, from_day, to_day };
     let rows = console.look_up(move |library| library.usage(&filter)).await?;
     let names = match query.by {
