@@ -10,6 +10,9 @@
 #[path = "it/support/mod.rs"]
 mod support;
 
+// Pages over months of requests.
+#[path = "soak/history.rs"]
+mod history;
 // Ten times more requests than can be served.
 #[path = "soak/overload.rs"]
 mod overload;

@@ -104,7 +104,7 @@ test('a customer makes a key and uses it; the operator who disables them ends th
     await visit(page, '/keys?new=1');
     await page.getByRole('dialog').getByLabel('Name').fill('till');
     await page.getByRole('dialog').getByRole('button', { name: 'Create key' }).click();
-    const note = page.getByRole('dialog', { name: 'Key till' });
+    const note = page.getByRole('dialog', { name: '“till” is ready' });
     assert.match(await note.getByLabel('The key', { exact: true }).inputValue(), /^sk-tg-/);
     await note.getByLabel('I have stored it').check();
     await note.getByRole('button', { name: 'Done' }).click();

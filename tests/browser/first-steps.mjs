@@ -51,7 +51,7 @@ test('an operator credits the own account, makes a key, copies it, uses it', asy
     await page.getByRole('button', { name: 'Create key' }).first().click();
     await page.getByRole('dialog').getByLabel('Name').fill('laptop');
     await page.getByRole('dialog').getByRole('button', { name: 'Create key' }).click();
-    const note = page.getByRole('dialog', { name: 'Key laptop' });
+    const note = page.getByRole('dialog', { name: '“laptop” is ready' });
     stand.key = await note.getByLabel('The key', { exact: true }).inputValue();
     assert.match(stand.key, /^sk-tg-/);
     await note.locator('.copy-field').getByRole('button', { name: 'Copy' }).click();
@@ -83,7 +83,7 @@ test('a disabled key is refused within a second, and works again when that is un
     await until('the edge refuses', async () => /key_disabled/.test((await ask(stand.key, hello)).text), 1_000);
     await page.getByRole('button', { name: 'Undo' }).click();
     await until('the edge takes it again', async () => (await ask(stand.key, hello)).status === 200, 1_000);
-    await page.getByRole('cell', { name: 'active', exact: true }).first().waitFor();
+    await page.getByRole('cell', { name: 'Active', exact: true }).first().waitFor();
   });
 });
 
@@ -107,7 +107,7 @@ test('a key is changed, rotated with an overlap, and deleted by typing its name'
     await page.getByRole('button', { name: 'Actions for short-lived' }).click();
     await page.getByRole('menuitem', { name: 'Rotate' }).click();
     await page.getByRole('dialog', { name: 'Rotate short-lived' }).getByRole('button', { name: 'Rotate' }).click();
-    const note = page.getByRole('dialog', { name: 'Key short-lived' });
+    const note = page.getByRole('dialog', { name: '“short-lived” is ready' });
     const second = await note.getByLabel('The key', { exact: true }).inputValue();
     assert.notEqual(second, made.key);
     await note.getByLabel('I have stored it').check();

@@ -14,6 +14,24 @@ mod clients;
 mod console_assets;
 // The command line.
 mod cli;
+// Who may call which route of the console.
+mod console_access;
+// The public pages.
+mod console_pages;
+// Signing in and out, people and their links.
+mod console_door;
+// The console's listener, its pages and what stands around every answer.
+mod console_listener;
+// Models tried out through the console.
+mod console_playground;
+// The admin API: accounts, money and codes.
+mod console_money;
+// The admin API: keys.
+mod console_keys;
+// The admin API: lists, totals, requests, prices.
+mod console_reading;
+// The admin API: upstreams, configuration, health.
+mod console_operations;
 // A disk without room.
 mod disk;
 // How a request ended, and what it costs therefore.

@@ -210,6 +210,31 @@ const MARKED_UP: &str = r#"
   reseller: {markup: "1.000001"}
 "#;
 
+#[tokio::test]
+async fn a_charge_keeps_its_bill() {
+    let stand = Stand::start(Plan { groups: MARKED_UP, ..Plan::models(PRICED) }).await;
+    stand.account_in("reseller", "alice", "10");
+    let key = stand.key("alice", "").await;
+    let mut reported = usage(100, 20);
+    reported["prompt_tokens_details"] = json!({"cached_tokens": 60});
+    reported["completion_tokens_details"] = json!({"reasoning_tokens": 5});
+    for body in [chat("priced", Play::whole(reported.clone())), streamed("priced", Play::stream(reported))] {
+        let record = stand.record(&stand.chat(&key, &body).await.id()).await;
+        let lines = "input 40 1000000;cached_input 60 250000;output 15 4000000;reasoning 5 8000000";
+        assert_eq!(record.bill, format!("{lines};x1000001"));
+        // 40,000 + 15,000 + 60,000 + 40,000 nano, times 1.000001, rounded up.
+        assert_eq!(record.charge, Nano(155_001));
+    }
+    // Where nothing is charged there is nothing to show.
+    let free = stand.chat(&key, &chat("free", Play::whole(usage(100, 20)))).await;
+    let failed = stand.chat(&key, &chat("plain", Play::status(500))).await;
+    for answer in [free, failed] {
+        let record = stand.record(&answer.id()).await;
+        assert_eq!((record.charge, record.bill.as_str()), (Nano::ZERO, ""), "{answer:?}");
+    }
+    stand.gateway.audit();
+}
+
 /// What one request with this usage costs an account of this group.
 async fn charge_for(stand: &Stand, key: &str, model: &str, reported: Value) -> Nano {
     let answer = stand.chat(key, &chat(model, Play::whole(reported))).await;
@@ -288,6 +313,8 @@ async fn a_report_of_a_billion_tokens_is_cut_to_the_hold_and_flagged() {
     let answer = stand.chat(&key, &body).await;
     let record = stand.record(&answer.id()).await;
     assert_eq!((record.charge, record.anomalous), (nano("0.01"), true));
+    // What was not believed is kept, for people to see.
+    assert_eq!(record.bill, "input 1 0;output 1000000000 100000000;x1000000");
     let ordinary = stand.chat(&key, &hundredth(hundred_tokens())).await;
     assert!(!stand.record(&ordinary.id()).await.anomalous);
     stand.gateway.audit();

@@ -32,6 +32,7 @@ struct Running {
     process: Child,
     reader: Option<JoinHandle<()>>,
     edge: SocketAddr,
+    console: SocketAddr,
     metrics: SocketAddr,
 }
 
@@ -78,7 +79,7 @@ impl Gateway {
             }
         });
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Running { process, reader: Some(reader), edge: nowhere, metrics: nowhere }
+        Running { process, reader: Some(reader), edge: nowhere, console: nowhere, metrics: nowhere }
     }
 
     /// Waits until the running program serves, and learns its addresses.
@@ -86,6 +87,7 @@ impl Gateway {
         let ready = self.await_message(from, "ready", |gateway| gateway.running.as_mut());
         let running = self.running.as_mut().expect("it was put there");
         running.edge = first_address(&ready["edge"]);
+        running.console = first_address(&ready["console"]);
         running.metrics = first_address(&ready["metrics"]);
     }
 
@@ -122,6 +124,10 @@ impl Gateway {
 
     pub fn edge(&self) -> SocketAddr {
         self.running().edge
+    }
+
+    pub fn console(&self) -> SocketAddr {
+        self.running().console
     }
 
     pub fn metrics_address(&self) -> SocketAddr {

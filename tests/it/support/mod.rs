@@ -1,8 +1,10 @@
 //! What the tests of the whole gateway stand on: the real program, an upstream that does as it is told, and a client
 //! that can misbehave.
 
+pub mod browser;
 pub mod client;
 pub mod config;
+pub mod console;
 pub mod gateway;
 pub mod process;
 pub mod random;
@@ -14,6 +16,7 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use browser::Browser;
 pub use client::{Answer, Connection, get, post, request};
 pub use config::Config;
 pub use gateway::{Gateway, Key};

@@ -386,8 +386,10 @@ impl Stand {
     fn read_record(&self, value: &Value) -> Record {
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
         let count = |field: &str| value[field].as_u64().expect("a count");
+        let (anomalous, bill) = self.read_books(&text("id"));
         Record {
-            anomalous: self.is_anomalous(&text("id")),
+            anomalous,
+            bill,
             charge: nano(&text("charge")),
             outcome: text("outcome"),
             price_version: text("price_version"),
@@ -400,12 +402,12 @@ impl Stand {
         }
     }
 
-    /// The flag is for operators and stands in the books alone.
-    fn is_anomalous(&self, id: &str) -> bool {
+    /// What the command line does not show.
+    fn read_books(&self, id: &str) -> (bool, String) {
         let books = rusqlite::Connection::open(self.database()).expect("the books can be read");
         let id = id.trim_start_matches("req_").replace('-', "").to_uppercase();
-        let query = "SELECT anomalous FROM request WHERE hex(id) = ?1";
-        books.query_row(query, [id], |row| row.get(0)).expect("the request is recorded")
+        let query = "SELECT anomalous, bill FROM request WHERE hex(id) = ?1";
+        books.query_row(query, [id], |row| Ok((row.get(0)?, row.get(1)?))).expect("the request is recorded")
     }
 
     pub fn database(&self) -> std::path::PathBuf {
@@ -433,6 +435,7 @@ pub struct Record {
     pub charge: Nano,
     pub estimated: bool,
     pub anomalous: bool,
+    pub bill: String,
     pub streamed: bool,
     pub input_tokens: u64,
     pub output_tokens: u64,
