@@ -71,8 +71,10 @@ fn bound(endpoint: Endpoint, facts: &Facts, model: &Model) -> Bound {
         (None, _) => model.output_hold,
     };
     let output_tokens = match endpoint {
-        Endpoint::ChatCompletions | Endpoint::Completions => each.saturating_mul(facts.choices),
-        Endpoint::Embeddings | Endpoint::ImagesGenerations => 0,
+        Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages => {
+            each.saturating_mul(facts.choices)
+        }
+        Endpoint::CountTokens | Endpoint::Embeddings | Endpoint::ImagesGenerations => 0,
     };
     Bound {
         input_tokens: facts.input_tokens,

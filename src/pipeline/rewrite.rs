@@ -33,7 +33,7 @@ pub fn rewrite(
     api_key: Option<&Secret>,
 ) -> UpstreamCall {
     let upstream = &candidate.upstream;
-    let inject_usage = upstream.stream_usage == StreamUsage::Inject && endpoint.streams();
+    let inject_usage = upstream.stream_usage == StreamUsage::Inject && endpoint.takes_stream_options();
     UpstreamCall {
         path_and_query: path_and_query(endpoint, candidate),
         authority: upstream.base.authority(),

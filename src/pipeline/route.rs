@@ -72,7 +72,7 @@ fn serves(candidate: &Candidate, endpoint: Endpoint) -> bool {
     match (upstream.kind, endpoint) {
         (UpstreamKind::Anthropic, _) => false,
         (_, Endpoint::ChatCompletions) => upstream.speaks.contains(&Dialect::Chat),
-        _ => true,
+        _ => endpoint.dialect().is_none(),
     }
 }
 

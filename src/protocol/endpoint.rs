@@ -8,25 +8,42 @@
 use std::borrow::Cow;
 
 use crate::core::api_error::ApiError;
+use crate::core::catalog::Dialect;
 
 /// A POST that reaches an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     ChatCompletions,
     Completions,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Messages,
+    /// How many tokens the input of such a message has: nothing is generated.
+    CountTokens,
     Embeddings,
     ImagesGenerations,
 }
 
 impl Endpoint {
-    pub const ALL: [Endpoint; 4] =
-        [Endpoint::ChatCompletions, Endpoint::Completions, Endpoint::Embeddings, Endpoint::ImagesGenerations];
+    pub const ALL: [Endpoint; 7] = [
+        Endpoint::ChatCompletions,
+        Endpoint::Completions,
+        Endpoint::Responses,
+        Endpoint::Messages,
+        Endpoint::CountTokens,
+        Endpoint::Embeddings,
+        Endpoint::ImagesGenerations,
+    ];
 
     /// The name in metrics and records.
     pub fn label(self) -> &'static str {
         match self {
             Endpoint::ChatCompletions => "chat_completions",
             Endpoint::Completions => "completions",
+            Endpoint::Responses => "responses",
+            Endpoint::Messages => "messages",
+            Endpoint::CountTokens => "count_tokens",
             Endpoint::Embeddings => "embeddings",
             Endpoint::ImagesGenerations => "images_generations",
         }
@@ -37,6 +54,9 @@ impl Endpoint {
         match self {
             Endpoint::ChatCompletions => "/chat/completions",
             Endpoint::Completions => "/completions",
+            Endpoint::Responses => "/responses",
+            Endpoint::Messages => "/messages",
+            Endpoint::CountTokens => "/messages/count_tokens",
             Endpoint::Embeddings => "/embeddings",
             Endpoint::ImagesGenerations => "/images/generations",
         }
@@ -44,7 +64,27 @@ impl Endpoint {
 
     /// Whether a client may ask for its answer as a stream.
     pub fn streams(self) -> bool {
+        matches!(self, Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages)
+    }
+
+    /// In which of the chat dialects it speaks. None: it is no chat, and is never converted.
+    pub fn dialect(self) -> Option<Dialect> {
+        match self {
+            Endpoint::ChatCompletions => Some(Dialect::Chat),
+            Endpoint::Responses => Some(Dialect::Responses),
+            Endpoint::Messages | Endpoint::CountTokens => Some(Dialect::Messages),
+            _ => None,
+        }
+    }
+
+    /// Whether its stream ends with usage only if `stream_options` asks for that.
+    pub fn takes_stream_options(self) -> bool {
         matches!(self, Endpoint::ChatCompletions | Endpoint::Completions)
+    }
+
+    /// Whether nothing is ever charged for it.
+    pub fn is_free(self) -> bool {
+        matches!(self, Endpoint::CountTokens)
     }
 }
 

@@ -44,6 +44,17 @@ impl Tally {
         })
     }
 
+    /// The `input` of a response: a string, or items that are messages, calls of tools and their results.
+    pub(super) fn items(&mut self, reader: &mut Reader) -> Result<(), JsonError> {
+        match reader.kind()? {
+            Kind::Array => self.messages(reader),
+            _ => {
+                self.messages += 1;
+                self.text(reader)
+            }
+        }
+    }
+
     /// A `prompt` or an `input`: a string, token ids, or an array of either. Gives how many prompts that makes.
     pub(super) fn prompts(&mut self, reader: &mut Reader) -> Result<u64, JsonError> {
         if reader.kind()? != Kind::Array {

@@ -97,7 +97,7 @@ struct Draft {
 impl Draft {
     /// Reads one member of the body. What an endpoint does not know is none of our business there.
     fn member(&mut self, endpoint: Endpoint, reader: &mut Reader, name: &str) -> Result<(), ApiError> {
-        use Endpoint::{ChatCompletions, Completions, Embeddings, ImagesGenerations};
+        use Endpoint::{ChatCompletions, Completions, CountTokens, Embeddings, ImagesGenerations, Messages, Responses};
         match (name, endpoint) {
             ("model", _) => self.model = Some(read_model(reader)?),
             ("stream", _) => self.stream = read_stream(endpoint, reader)?,
@@ -111,9 +111,13 @@ impl Draft {
             ("service_tier", _) => {
                 self.tier = read_label(reader, name)?.map_or(Tier::Standard, |tier| Tier::from_wire(&tier));
             }
-            ("messages", ChatCompletions) => {
+            ("messages", ChatCompletions | Messages | CountTokens) => {
                 expect(reader, name, &[Kind::Array], "an array")?;
                 self.input.messages(reader)?;
+            }
+            ("input", Responses) => {
+                expect(reader, name, &[Kind::String, Kind::Array, Kind::Null], "a string or an array")?;
+                self.input.items(reader)?;
             }
             ("prompt", Completions) => {
                 expect(reader, name, &[Kind::String, Kind::Array, Kind::Null], "a string or an array")?;
@@ -142,7 +146,9 @@ impl Draft {
             return Err(missing("model"));
         };
         match endpoint {
-            Endpoint::ChatCompletions if self.input.messages == 0 => return Err(missing("messages")),
+            Endpoint::ChatCompletions | Endpoint::Messages | Endpoint::CountTokens if self.input.messages == 0 => {
+                return Err(missing("messages"));
+            }
             Endpoint::Embeddings if self.prompts.is_none() => return Err(missing("input")),
             Endpoint::ImagesGenerations if self.prompts.is_none() => return Err(missing("prompt")),
             _ => {}
@@ -150,6 +156,7 @@ impl Draft {
         let of_each_prompt = self.n.max(self.best_of).unwrap_or(1);
         let (choices, images) = match endpoint {
             Endpoint::ChatCompletions => (of_each_prompt, 0),
+            Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => (1, 0),
             Endpoint::Completions => (of_each_prompt.saturating_mul(self.prompts.unwrap_or(1)), 0),
             Endpoint::Embeddings => (1, 0),
             Endpoint::ImagesGenerations => (self.n.unwrap_or(1), self.n.unwrap_or(1)),

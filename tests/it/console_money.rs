@@ -170,7 +170,9 @@ async fn what_is_asked_twice_is_done_once() {
     let again = operator.post_once("one", "/api/accounts", wish()).await;
     assert_eq!(first.expect(201), again.expect(200));
     assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), (None, Some("true")));
-    for (path, body) in [("/api/accounts", json!({"name": "carol"})), ("/api/keys", json!({"account": "alice", "name": "k"}))] {
+    for (path, body) in
+        [("/api/accounts", json!({"name": "carol"})), ("/api/keys", json!({"account": "alice", "name": "k"}))]
+    {
         operator.post_once("one", path, body).await.refused(422, "idempotency_mismatch");
     }
     // Somebody else's key of the same letters is another one.

@@ -19,6 +19,13 @@ pub fn endpoints(l: Language) -> Vec<EndpointRow> {
         let (section, purpose) = match endpoint {
             Endpoint::ChatCompletions => ("chat", l.say("Chat, streamed or whole", "对话，支持流式")),
             Endpoint::Completions => ("chat", l.say("Text completion (legacy)", "文本补全（旧接口）")),
+            Endpoint::Responses => ("chat", l.say("OpenAI Responses, streamed or whole", "OpenAI Responses，支持流式")),
+            Endpoint::Messages => {
+                ("chat", l.say("Anthropic Messages, streamed or whole", "Anthropic Messages，支持流式"))
+            }
+            Endpoint::CountTokens => {
+                ("chat", l.say("Tokens of a message's input, free of charge", "计算 Messages 输入的 token 数，免费"))
+            }
             Endpoint::Embeddings => ("embeddings", l.say("Texts to vectors", "文本嵌入")),
             Endpoint::ImagesGenerations => ("images", l.say("Text to images", "文生图")),
         };
