@@ -40,7 +40,7 @@ use tokio::sync::Semaphore;
 use tower_http::compression::{CompressionLayer, DefaultPredicate, Predicate};
 
 use crate::ledger::Ledger;
-use crate::store::contract::console::{Act, Once, Registry, Reports};
+use crate::store::contract::console::{Act, Once, Operation, Registry, Reports};
 use crate::store::contract::{Desk, Library, Storage, StoreError};
 
 use attempts::Attempts;
@@ -162,6 +162,15 @@ impl Console {
         match self.act_once(caller, None, change).await? {
             Done::Now(made) => Ok(made),
             Done::Before(target) => Err(StoreError::Repeated(target).into()),
+        }
+    }
+
+    /// Notes what was done to the gateway itself. A storage that cannot be written is no reason to undo it, and a reload
+    /// may be what mends it: then the program's log has the note.
+    pub async fn note(&self, caller: &Caller, operation: Operation) {
+        let noted = operation.clone();
+        if let Err(problem) = self.act(caller, move |desk| desk.note(&noted, now_ms())).await {
+            tracing::error!(?operation, by = caller.public_id(), "not in the action log: {problem:?}");
         }
     }
 

@@ -91,6 +91,13 @@ async fn the_configuration_is_shown_masked_and_read_again() {
     assert_eq!(health["config"]["last_reload"]["ok"], false, "{health}");
     program.post("/api/config/reload", json!({"force": true})).await.refused(400, "invalid_request");
     reader.post("/api/config/reload", json!({})).await.refused(403, "forbidden");
+
+    operator.post("/api/upstreams/up/probe", json!({})).await.expect(200);
+    let log = operator.get("/api/actions").await.expect(200);
+    let noted: Vec<_> = log["data"].as_array().unwrap().iter().take(3).collect();
+    assert_eq!((&noted[0]["action"], &noted[0]["target"]), (&json!("upstream.probe"), &json!("up")), "{log}");
+    assert_eq!((&noted[1]["action"], &noted[1]["after"]), (&json!("config.reload"), &json!({"taken": false})));
+    assert_eq!((&noted[2]["action"], &noted[2]["after"]), (&json!("config.reload"), &json!({"taken": true})));
 }
 
 #[tokio::test]

@@ -9,11 +9,13 @@ use utoipa::ToSchema;
 
 use super::answer;
 use super::schema::{NotDone, NotRead};
+use crate::console::caller::Caller;
 use crate::console::input::{Body, Nothing, Query};
 use crate::console::problem::{FieldError, Problem};
 use crate::console::{Console, now_ms};
 use crate::core::money::Nano;
 use crate::store::contract::AuditReport;
+use crate::store::contract::console::Operation;
 use crate::store::view::seconds;
 
 #[derive(Serialize, ToSchema)]
@@ -130,9 +132,12 @@ pub(super) struct Reloaded {
     responses((status = 200, body = Reloaded), NotDone))]
 pub(super) async fn reload_config(
     State(console): State<Console>,
+    caller: Caller,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Response, Problem> {
-    match console.gateway().reload().await {
+    let outcome = console.gateway().reload().await;
+    console.note(&caller, Operation::Reload { taken: outcome.is_ok() }).await;
+    match outcome {
         Ok(()) => Ok(answer::ok(&Reloaded { ok: true })),
         Err(faults) => {
             let errors = faults.into_iter().map(|message| FieldError { field: "config".into(), message }).collect();

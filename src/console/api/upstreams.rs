@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::answer;
 use super::schema::{ListOf, NotDone, NotRead};
+use crate::console::caller::Caller;
 use crate::console::gateway::{ProbeResult, UpstreamState};
 use crate::console::input::{Nothing, Paging, Query};
 use crate::console::listing::list;
@@ -14,7 +15,7 @@ use crate::console::problem::Problem;
 use crate::console::{Console, now_ms};
 use crate::core::catalog::{Catalog, UpstreamKind};
 use crate::store::contract::UsageRow;
-use crate::store::contract::console::SeriesBy;
+use crate::store::contract::console::{Operation, SeriesBy};
 use crate::store::view::seconds;
 use crate::upstream::health::BreakerState;
 
@@ -98,10 +99,12 @@ pub(super) async fn list_upstreams(
     params(("name" = String, Path)), responses((status = 200, body = ProbeView), NotDone))]
 pub(super) async fn probe_upstream(
     State(console): State<Console>,
+    caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let probe = console.gateway().probe(&name).await;
     let probe = probe.ok_or_else(|| Problem::not_found("There is no upstream of this name."))?;
+    console.note(&caller, Operation::Probe { upstream: name, answered: probe.ok }).await;
     Ok(answer::ok(&ProbeView::from(&probe)))
 }
 

@@ -477,6 +477,15 @@ pub struct Standing {
     pub codes_open: Nano,
 }
 
+/// What operators do that changes nothing in the storage. The action log has it all the same, with how it went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// The configuration was read again, and taken over or not.
+    Reload { taken: bool },
+    /// An upstream was asked whether it is there.
+    Probe { upstream: String, answered: bool },
+}
+
 /// Reading for pages. Every answer comes from one snapshot and is bounded work.
 pub trait Reports: Send {
     /// By name.

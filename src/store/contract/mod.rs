@@ -23,7 +23,8 @@ use crate::core::account::{AccountId, AccountStatus};
 use crate::core::key::{KeyHash, KeyId, KeyRecord, KeyStatus, Limits};
 use crate::core::money::Nano;
 use console::{
-    Act, CodeRow, InvitationRow, NewCodes, NewInvitation, PersonId, PersonPatch, PersonRow, Registry, Reports,
+    Act, CodeRow, InvitationRow, NewCodes, NewInvitation, Operation, PersonId, PersonPatch, PersonRow, Registry,
+    Reports,
 };
 
 /// The request's id, ours: a UUID version 7, so ids sort by time. The client sees it as `x-request-id`.
@@ -336,6 +337,12 @@ pub struct AdminTokenRow {
 pub trait Desk: Send {
     /// Who does what follows. Until it is called: the command line.
     fn act_for(&mut self, act: Act);
+
+    /// Notes what somebody did to the gateway and not to the storage.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if it cannot be written.
+    fn note(&mut self, operation: &Operation, now_ms: i64) -> Result<(), StoreError>;
 
     /// # Errors
     /// [`StoreError::Refused`] if the name is taken.

@@ -8,6 +8,7 @@
 
 use jiff::Timestamp;
 use rusqlite::Transaction;
+use serde_json::json;
 
 use super::accounts::{self, Posting};
 use super::actions::{self, Deed};
@@ -17,7 +18,7 @@ use crate::core::account::AccountId;
 use crate::core::key::{KeyHash, KeyId};
 use crate::core::money::Nano;
 use crate::store::contract::console::{
-    Act, Actor, CodeRow, InvitationRow, NewCodes, NewInvitation, PersonId, PersonPatch, PersonRow,
+    Act, Actor, CodeRow, InvitationRow, NewCodes, NewInvitation, Operation, PersonId, PersonPatch, PersonRow,
 };
 use crate::store::contract::{
     AccountPatch, AccountRow, AdminTokenRow, Desk, EntryKind, KeyPatch, KeyRow, LedgerEntry, NewKey, StoreError,
@@ -58,6 +59,16 @@ impl SqliteDesk {
 impl Desk for SqliteDesk {
     fn act_for(&mut self, act: Act) {
         self.act = act;
+    }
+
+    fn note(&mut self, operation: &Operation, now_ms: i64) -> Result<(), StoreError> {
+        let deed = match operation {
+            Operation::Reload { taken } => Deed::creation("config.reload", "config", json!({ "taken": taken })),
+            Operation::Probe { upstream, answered } => {
+                Deed::creation("upstream.probe", upstream, json!({ "answered": answered }))
+            }
+        };
+        self.write(now_ms, |_| Ok(((), deed)))
     }
 
     fn create_account(&mut self, name: &str, group: &str, credit: Nano, now_ms: i64) -> Result<AccountRow, StoreError> {
