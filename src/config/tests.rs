@@ -264,8 +264,12 @@ models:
     );
     let catalog = loaded.config.catalog;
     let speaks: Vec<&[Dialect]> = catalog.upstreams.iter().map(|upstream| upstream.speaks.as_slice()).collect();
-    let expected: [&[Dialect]; 4] =
-        [&[Dialect::Chat, Dialect::Responses], &[Dialect::Chat], &[Dialect::Messages], &[Dialect::Chat]];
+    let expected: [&[Dialect]; 4] = [
+        &[Dialect::Chat, Dialect::Responses],
+        &[Dialect::Chat],
+        &[Dialect::Messages],
+        &[Dialect::Chat, Dialect::Responses, Dialect::Messages],
+    ];
     assert_eq!(speaks, expected);
     assert_eq!(catalog.upstreams[2].stream_usage, StreamUsage::Native);
     assert_eq!(catalog.upstreams[0].timeouts.first_byte, Duration::from_secs(120));

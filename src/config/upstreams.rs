@@ -109,7 +109,8 @@ fn api_version(fields: &Fields<'_>, kind: Option<UpstreamKind>) -> Option<String
 fn speaks(fields: &Fields<'_>, kind: Option<UpstreamKind>) -> Vec<Dialect> {
     let default: &[Dialect] = match kind {
         None | Some(UpstreamKind::Openai) => &[Dialect::Chat, Dialect::Responses],
-        Some(UpstreamKind::Azure | UpstreamKind::Demo) => &[Dialect::Chat],
+        Some(UpstreamKind::Azure) => &[Dialect::Chat],
+        Some(UpstreamKind::Demo) => &[Dialect::Chat, Dialect::Responses, Dialect::Messages],
         Some(UpstreamKind::Anthropic) => &[Dialect::Messages],
     };
     let Some(place) = fields.get("speaks") else { return default.to_vec() };
@@ -120,10 +121,9 @@ fn speaks(fields: &Fields<'_>, kind: Option<UpstreamKind>) -> Vec<Dialect> {
     for item in place.items() {
         let Some(dialect) = item.choice(&DIALECTS) else { continue };
         let possible = match kind {
-            None | Some(UpstreamKind::Openai) => true,
+            None | Some(UpstreamKind::Openai | UpstreamKind::Demo) => true,
             Some(UpstreamKind::Azure) => dialect != Dialect::Messages,
             Some(UpstreamKind::Anthropic) => dialect == Dialect::Messages,
-            Some(UpstreamKind::Demo) => dialect == Dialect::Chat,
         };
         if !possible {
             item.fault("is not spoken by this kind of upstream", "leave it out: the rest is converted");

@@ -1,7 +1,8 @@
 //! An upstream inside the program, so that everything can be seen working without a provider's key.
 //!
-//! It speaks OpenAI's API over HTTP on a loopback port, exactly like a provider: requests reach it through the same path,
-//! the same failover and the same metering as any other upstream. What it says is made of a few canned paragraphs.
+//! It speaks OpenAI's API, and Anthropic's Messages, over HTTP on a loopback port, exactly like a provider: requests reach
+//! it through the same path, the same failover and the same metering as any other upstream. What it says is made of a few
+//! canned paragraphs.
 //!
 //! Always true: nobody is answered without the token, which lives in this process only; other users of the machine can
 //! reach the port, but not the model.
@@ -11,7 +12,10 @@ mod completion;
 mod embedding;
 mod envelope;
 mod image;
+mod messages;
+mod responses;
 mod schema;
+mod turn;
 mod words;
 
 use std::convert::Infallible;
@@ -28,8 +32,7 @@ use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use futures_util::stream;
-use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
@@ -58,6 +61,9 @@ fn router(token: &Secret, pace: Duration) -> Router {
     Router::new()
         .route("/v1/models", get(models))
         .route("/v1/chat/completions", post(chat_completions))
+        .route("/v1/responses", post(answer_responses))
+        .route(MESSAGES, post(answer_messages))
+        .route("/v1/messages/count_tokens", post(count_tokens))
         .route("/v1/completions", post(completions))
         .route("/v1/embeddings", post(embeddings))
         .route("/v1/images/generations", post(image_generations))
@@ -74,6 +80,7 @@ async fn require_token(State(expected): State<[u8; 32]>, request: Request, next:
     let presented = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match presented.and_then(|value| value.strip_prefix("Bearer ")) {
         Some(token) if digest(token) == expected => next.run(request).await,
+        _ if request.uri().path().starts_with(MESSAGES) => messages_refusal(&Fault::wrong_key()),
         _ => Fault::wrong_key().into_response(),
     }
 }
@@ -89,12 +96,34 @@ async fn models() -> impl IntoResponse {
 
 async fn chat_completions(State(pace): State<Duration>, body: Bytes) -> Result<Response, Fault> {
     let request = chat::Request::read(&body)?;
-    Ok(if request.stream() { paced(request.chunks()?, pace) } else { Json(request.whole()?).into_response() })
+    Ok(if request.stream() { paced(chunks(&request.chunks()?), pace) } else { Json(request.whole()?).into_response() })
 }
 
 async fn completions(State(pace): State<Duration>, body: Bytes) -> Result<Response, Fault> {
     let request = completion::Request::read(&body)?;
-    Ok(if request.stream() { paced(request.chunks()?, pace) } else { Json(request.whole()?).into_response() })
+    Ok(if request.stream() { paced(chunks(&request.chunks()?), pace) } else { Json(request.whole()?).into_response() })
+}
+
+async fn answer_responses(State(pace): State<Duration>, body: Bytes) -> Result<Response, Fault> {
+    let request = responses::Request::read(&body)?;
+    Ok(if request.stream() { paced(named(&request.events()?), pace) } else { Json(request.whole()?).into_response() })
+}
+
+async fn answer_messages(State(pace): State<Duration>, body: Bytes) -> Response {
+    let answer = messages::Request::read(&body).and_then(|request| {
+        let stream = || request.events().map(|events| paced(named(&events), pace));
+        if request.stream() { stream() } else { Ok(Json(request.whole()?).into_response()) }
+    });
+    answer.unwrap_or_else(|fault| messages_refusal(&fault))
+}
+
+async fn count_tokens(body: Bytes) -> Response {
+    let count = messages::Request::read(&body).and_then(|request| request.count());
+    count.map_or_else(|fault| messages_refusal(&fault), |count| Json(count).into_response())
+}
+
+fn messages_refusal(fault: &Fault) -> Response {
+    (fault.status(), Json(messages::refusal(fault))).into_response()
 }
 
 async fn embeddings(body: Bytes) -> Result<impl IntoResponse, Fault> {
@@ -105,13 +134,20 @@ async fn image_generations(body: Bytes) -> Result<impl IntoResponse, Fault> {
     image::answer(&body).map(Json)
 }
 
-/// A stream of events that ends with `[DONE]`: the first at once, the others as if they were being thought of.
-fn paced(chunks: Vec<impl Serialize>, pace: Duration) -> Response {
-    let events = chunks.iter().map(|chunk| {
-        let json = serde_json::to_string(chunk).expect("a chunk is made of strings and numbers");
-        Bytes::from(format!("data: {json}\n\n"))
-    });
-    let events: Vec<_> = events.chain([Bytes::from_static(b"data: [DONE]\n\n")]).collect();
+/// Events without names, and `[DONE]` at the end.
+fn chunks(chunks: &[Value]) -> Vec<Bytes> {
+    let events = chunks.iter().map(|chunk| Bytes::from(format!("data: {chunk}\n\n")));
+    events.chain([Bytes::from_static(b"data: [DONE]\n\n")]).collect()
+}
+
+/// Events that are named by their type.
+fn named(events: &[Value]) -> Vec<Bytes> {
+    let name = |event: &Value| event["type"].as_str().unwrap_or_default().to_owned();
+    events.iter().map(|event| Bytes::from(format!("event: {}\ndata: {event}\n\n", name(event)))).collect()
+}
+
+/// A stream: the first event at once, the others as if they were being thought of.
+fn paced(events: Vec<Bytes>, pace: Duration) -> Response {
     let stream = stream::unfold(events.into_iter().enumerate(), move |mut rest| async move {
         let (position, event) = rest.next()?;
         if position > 0 && !pace.is_zero() {
@@ -125,11 +161,17 @@ fn paced(chunks: Vec<impl Serialize>, pace: Duration) -> Response {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(self.to_json())).into_response()
+        (self.status(), Json(self.to_json())).into_response()
     }
 }
 
+impl Fault {
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+const MESSAGES: &str = "/v1/messages";
 const MODELS: [&str; 3] = ["demo-chat", "demo-embed", "demo-image"];
 /// 2026-01-01: SDKs expect a date.
 const MODELS_CREATED_S: u64 = 1_767_225_600;

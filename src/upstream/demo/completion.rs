@@ -34,7 +34,7 @@ impl Request {
         let choices = self.choices()?;
         let shown = choices.iter().enumerate().map(|(index, said)| {
             json!({
-                "text": said.pieces.concat(), "index": index, "logprobs": null, "finish_reason": said.finish_reason,
+                "text": said.pieces.concat(), "index": index, "logprobs": null, "finish_reason": said.end.finish_reason(),
             })
         });
         let mut answer = self.envelope();
@@ -60,7 +60,7 @@ impl Request {
         let mut chunks = Vec::new();
         for (index, said) in choices.iter().enumerate() {
             chunks.extend(said.pieces.iter().map(|piece| chunk(index, piece, None)));
-            chunks.push(chunk(index, "", Some(said.finish_reason)));
+            chunks.push(chunk(index, "", Some(said.end.finish_reason())));
         }
         if wants_usage {
             let mut last = envelope.clone();

@@ -37,6 +37,10 @@ impl Fault {
         Fault { status, message: message.into(), param: None, code: None }
     }
 
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub fn to_json(&self) -> Value {
         json!({"error": {
             "message": self.message, "type": "invalid_request_error", "param": self.param, "code": self.code,

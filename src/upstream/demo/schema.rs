@@ -4,61 +4,90 @@
 //!
 //! Always true: depth and size of a value are bounded, whatever the schema refers to, and so is the work.
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::envelope::Fault;
 use super::words;
 
-#[derive(Deserialize)]
-pub struct Tool {
-    pub function: Option<Function>,
+/// A function that may be called, as every dialect describes it.
+pub struct Function<'a> {
+    pub name: &'a str,
+    description: &'a str,
+    parameters: &'a Value,
 }
 
-#[derive(Deserialize)]
-pub struct Function {
-    pub name: String,
-    #[serde(default)]
-    pub parameters: Value,
+impl<'a> Function<'a> {
+    pub fn read(name: &'a Value, description: &'a Value, parameters: &'a Value) -> Result<Self, Fault> {
+        let name = name.as_str().filter(|name| (1..=NAME_BYTES_MAX).contains(&name.len()));
+        let name = name.ok_or_else(|| {
+            Fault::invalid("tools", format!("A function in 'tools' needs a name of 1 to {NAME_BYTES_MAX} bytes."))
+        })?;
+        Ok(Function { name, description: description.as_str().unwrap_or_default(), parameters })
+    }
+
+    /// What its description costs in the prompt.
+    pub fn tokens(&self) -> u64 {
+        let parameters = if self.parameters.is_null() { 0 } else { words::count(&self.parameters.to_string()) };
+        words::count(self.name) + words::count(self.description) + parameters
+    }
+
+    fn is_named_in(&self, lowercase: &str) -> bool {
+        let name = self.name.to_lowercase();
+        let spaced = name.replace(['_', '-'], " ");
+        has_word(lowercase, &name) || has_word(lowercase, &spaced)
+    }
+}
+
+/// Which of the functions the answer has to call.
+pub enum Choice<'a> {
+    Auto,
+    Never,
+    Any,
+    Named(&'a str),
 }
 
 /// The function to be called: the one that is forced, or, where the model may choose, one that the prompt names.
-pub fn choose<'a>(tools: &'a [Tool], choice: &Value, prompt: &str) -> Result<Option<&'a Function>, Fault> {
-    let mut functions = tools.iter().filter_map(|tool| tool.function.as_ref());
-    if tools.len() > TOOLS_MAX || functions.clone().any(|function| function.name.len() > NAME_BYTES_MAX) {
-        let message =
-            format!("There can be {TOOLS_MAX} 'tools' at most, with names of at most {NAME_BYTES_MAX} bytes.");
-        return Err(Fault::invalid("tools", message));
-    }
-    if let Some(name) = choice.pointer("/function/name").and_then(Value::as_str) {
-        let forced = functions.find(|function| function.name == name);
-        return forced.map(Some).ok_or_else(|| Fault::invalid("tool_choice", format!("There is no tool '{name}'.")));
+pub fn choose<'f>(
+    functions: &'f [Function<'f>],
+    choice: &Choice<'_>,
+    prompt: &str,
+) -> Result<Option<&'f Function<'f>>, Fault> {
+    if functions.len() > FUNCTIONS_MAX {
+        return Err(Fault::invalid("tools", format!("There can be {FUNCTIONS_MAX} functions in 'tools' at most.")));
     }
     let prompt = prompt.to_lowercase();
-    let is_named = |function: &&Function| {
-        let name = function.name.to_lowercase();
-        !name.is_empty() && (prompt.contains(&name) || prompt.contains(&name.replace(['_', '-'], " ")))
-    };
-    Ok(match choice.as_str() {
-        Some("none") => None,
-        Some("required") => functions.clone().find(is_named).or_else(|| functions.next()),
-        _ => functions.find(is_named),
-    })
+    let named = || functions.iter().find(|function| function.is_named_in(&prompt));
+    match choice {
+        Choice::Never => Ok(None),
+        Choice::Auto => Ok(named()),
+        Choice::Any => Ok(named().or(functions.first())),
+        Choice::Named(name) => {
+            let forced = functions.iter().find(|function| function.name == *name);
+            forced.map(Some).ok_or_else(|| Fault::invalid("tool_choice", format!("There is no tool '{name}'.")))
+        }
+    }
+}
+
+/// Scripts without spaces may stand right beside a name.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_letter = |character: char| character.is_ascii_alphanumeric();
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_letter) && !text[at + word.len()..].starts_with(is_letter))
 }
 
 /// A function's arguments are always an object.
-pub fn arguments(function: &Function, prompt: &str) -> String {
-    match fill(&function.parameters, prompt) {
+pub fn arguments(function: &Function<'_>, prompt: &str) -> String {
+    match fill(function.parameters, prompt) {
         Value::Object(object) => Value::Object(object).to_string(),
         _ => "{}".into(),
     }
 }
 
-/// A value for the schema, taken from the prompt where possible.
+/// A value for the schema, taken from the prompt where possible: its texts are what the prompt has between backticks.
 pub fn fill(schema: &Value, prompt: &str) -> Value {
     let mut filler = Filler {
         root: schema,
-        text: words::excerpt(prompt, STRING_CHARS_MAX),
+        text: quoted(prompt).map_or_else(|| words::excerpt(prompt, STRING_CHARS_MAX), str::to_owned),
         number: first_number(prompt),
         bytes_left: VALUE_BYTES_MAX,
     };
@@ -98,7 +127,8 @@ impl<'a> Filler<'a> {
             "integer" | "number" => self.number.map_or_else(|| smallest(part), Value::from),
             "boolean" => json!(true),
             "null" => Value::Null,
-            _ => json!(self.text),
+            _ if self.spend(self.text.len()) => json!(self.text),
+            _ => json!(""),
         }
     }
 
@@ -129,6 +159,11 @@ impl<'a> Filler<'a> {
     }
 }
 
+fn quoted(prompt: &str) -> Option<&str> {
+    let (quoted, _) = prompt.split_once('`')?.1.split_once('`')?;
+    (1..=QUOTED_BYTES_MAX).contains(&quoted.len()).then_some(quoted)
+}
+
 fn is_small(value: &Value) -> bool {
     match value {
         Value::String(text) => text.len() <= VALUE_BYTES,
@@ -154,11 +189,12 @@ fn smallest(part: &Value) -> Value {
     if part["minimum"].is_number() { part["minimum"].clone() } else { json!(1) }
 }
 
-/// The first two are OpenAI's own.
-const TOOLS_MAX: usize = 128;
-const NAME_BYTES_MAX: usize = 64;
+/// OpenAI's own, and Anthropic's limit of a name's length, which is the larger one.
+const FUNCTIONS_MAX: usize = 128;
+const NAME_BYTES_MAX: usize = 128;
 const DEPTH_MAX: u32 = 8;
 const STRING_CHARS_MAX: usize = 40;
+const QUOTED_BYTES_MAX: usize = 400;
 /// What a value is counted as, apart from its name.
 const VALUE_BYTES: usize = 64;
 const VALUE_BYTES_MAX: usize = 16 * 1_024;
@@ -204,21 +240,30 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_what_the_prompt_quotes() {
+        let schema = json!({"properties": {"command": {"type": "string"}}});
+        assert_eq!(fill(&schema, "Run `ls  -l | head` now")["command"], "ls  -l | head");
+        assert_eq!(fill(&schema, "Run `ls now")["command"], "Run `ls now");
+        assert_eq!(fill(&schema, "Run `` now")["command"], "Run `` now");
+        assert_eq!(fill(&schema, &format!("`{}`", "x".repeat(401)))["command"].as_str().unwrap().len(), 40 + "…".len());
+    }
+
+    #[test]
     fn a_tool_is_called_if_forced_or_named() {
-        let tools: Vec<Tool> = serde_json::from_value(json!([
-            {"type": "function", "function": {"name": "get_time"}},
-            {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}},
-        ]))
-        .unwrap();
-        let chosen = |choice: Value, prompt| choose(&tools, &choice, prompt).unwrap().map(|function| &*function.name);
-        assert_eq!(chosen(Value::Null, "hello"), None);
-        assert_eq!(chosen(json!("auto"), "please Get Weather"), Some("get_weather"));
-        assert_eq!(chosen(json!("none"), "get_weather"), None);
-        assert_eq!(chosen(json!("required"), "hello"), Some("get_time"));
-        assert_eq!(chosen(json!("required"), "use get_weather"), Some("get_weather"));
-        let forced = |name| json!({"type": "function", "function": {"name": name}});
-        assert_eq!(chosen(forced("get_weather"), "hello"), Some("get_weather"));
-        assert!(choose(&tools, &forced("other"), "hello").is_err());
-        assert_eq!(arguments(tools[0].function.as_ref().unwrap(), "now"), "{}");
+        let object = json!({"type": "object"});
+        let function = |name| Function { name, description: "", parameters: &object };
+        let functions = [function("get_time"), function("get_weather"), function("Read")];
+        let chosen = |choice, prompt| choose(&functions, &choice, prompt).unwrap().map(|function| function.name);
+        assert_eq!(chosen(Choice::Auto, "hello"), None);
+        assert_eq!(chosen(Choice::Auto, "please Get Weather"), Some("get_weather"));
+        assert_eq!(chosen(Choice::Auto, "请用get_weather查询"), Some("get_weather"));
+        assert_eq!(chosen(Choice::Auto, "are you already done?"), None);
+        assert_eq!(chosen(Choice::Never, "get_weather"), None);
+        assert_eq!(chosen(Choice::Any, "hello"), Some("get_time"));
+        assert_eq!(chosen(Choice::Any, "use get_weather"), Some("get_weather"));
+        assert_eq!(chosen(Choice::Named("get_weather"), "hello"), Some("get_weather"));
+        assert!(choose(&functions, &Choice::Named("other"), "hello").is_err());
+        assert_eq!(arguments(&functions[0], "now"), "{}");
+        assert!(Function::read(&json!("n".repeat(129)), &Value::Null, &Value::Null).is_err());
     }
 }

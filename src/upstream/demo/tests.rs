@@ -57,6 +57,38 @@ impl Demo {
     }
 }
 
+impl Demo {
+    /// The events of a stream whose events are named by their type and that ends by itself.
+    async fn named_stream(&self, path: &str, body: Value) -> Vec<Value> {
+        let text = self.post(path, with(body, json!({"stream": true}))).await.text().await.unwrap();
+        let event = |event: &str| {
+            let (name, data) = event.strip_prefix("event: ").unwrap().split_once("\ndata: ").unwrap();
+            let data: Value = serde_json::from_str(data).unwrap();
+            assert_eq!(data["type"], name);
+            data
+        };
+        text.split_terminator("\n\n").map(event).collect()
+    }
+}
+
+fn types(events: &[Value]) -> Vec<&str> {
+    let mut types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    types.dedup();
+    types
+}
+
+fn responses(prompt: &str) -> Value {
+    json!({"model": "demo-chat", "input": prompt})
+}
+
+fn messages(prompt: &str) -> Value {
+    json!({"model": "demo-chat", "max_tokens": 1_000, "messages": [{"role": "user", "content": prompt}]})
+}
+
+fn city() -> Value {
+    json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})
+}
+
 fn chat(prompt: &str) -> Value {
     json!({"model": "demo-chat", "messages": [{"role": "user", "content": prompt}]})
 }
@@ -181,6 +213,176 @@ async fn content_may_come_in_parts() {
 }
 
 #[tokio::test]
+async fn a_turn_is_answered_and_counted_alike_in_every_dialect() {
+    let demo = Demo::start().await;
+    let mut chat = chat("Tell me a joke");
+    chat["messages"].as_array_mut().unwrap().insert(0, json!({"role": "system", "content": "Be brief"}));
+    let chat = demo.answer("/v1/chat/completions", chat).await;
+    let responses = with(responses("Tell me a joke"), json!({"instructions": "Be brief"}));
+    let responses = demo.answer("/v1/responses", responses).await;
+    let messages = with(messages("Tell me a joke"), json!({"system": [{"type": "text", "text": "Be brief"}]}));
+    let counted = demo.answer("/v1/messages/count_tokens", messages.clone()).await;
+    let messages = demo.answer("/v1/messages", messages).await;
+
+    let text = &chat["choices"][0]["message"]["content"];
+    assert_eq!((text, text), (&responses["output"][0]["content"][0]["text"], &messages["content"][0]["text"]));
+    let (input, output) = (&chat["usage"]["prompt_tokens"], &chat["usage"]["completion_tokens"]);
+    assert_eq!(input, 2 + 4 + 2 * 3 + 3);
+    for usage in [&responses["usage"], &messages["usage"]] {
+        assert_eq!((input, output), (&usage["input_tokens"], &usage["output_tokens"]));
+    }
+    assert_eq!(&counted["input_tokens"], input);
+}
+
+#[tokio::test]
+async fn responses_are_streamed_as_they_are_whole() {
+    let demo = Demo::start().await;
+    let whole = demo.answer("/v1/responses", responses("hello")).await;
+    assert_eq!((&whole["object"], &whole["status"]), (&json!("response"), &json!("completed")));
+    let events = demo.named_stream("/v1/responses", responses("hello")).await;
+    let expected = [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ];
+    assert_eq!(types(&events), expected);
+    assert!(events.iter().enumerate().all(|(number, event)| event["sequence_number"] == number));
+    let text: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
+    let last = &events.last().unwrap()["response"];
+    assert_eq!(last["output"][0]["content"][0]["text"], text);
+    assert_eq!(whole["output"][0]["content"], last["output"][0]["content"]);
+    assert_eq!(whole["usage"], last["usage"]);
+    assert_eq!(last["id"], events[0]["response"]["id"]);
+    assert!(events[0]["response"]["usage"].is_null());
+
+    let short = with(responses("hello"), json!({"max_output_tokens": 2}));
+    let events = demo.named_stream("/v1/responses", short).await;
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["type"], &last["response"]["usage"]["output_tokens"]),
+        (&json!("response.incomplete"), &json!(2))
+    );
+    assert_eq!(last["response"]["incomplete_details"]["reason"], "max_output_tokens");
+}
+
+#[tokio::test]
+async fn responses_call_functions_and_hear_their_answers() {
+    let demo = Demo::start().await;
+    let tools = json!([{"type": "web_search"}, {"type": "function", "name": "get_weather", "parameters": city()}]);
+    let asked = with(responses("get_weather of `Oslo`"), json!({"tools": tools}));
+    let whole = demo.answer("/v1/responses", asked.clone()).await;
+    let call = &whole["output"][0];
+    assert_eq!((&call["type"], &call["name"]), (&json!("function_call"), &json!("get_weather")));
+    assert_eq!(call["arguments"], r#"{"city":"Oslo"}"#);
+    assert_eq!(whole["tools"], tools);
+
+    let events = demo.named_stream("/v1/responses", asked.clone()).await;
+    let pieces: String = events.iter().filter_map(|event| event["delta"].as_str()).collect();
+    assert_eq!(call["arguments"], pieces);
+    assert_eq!(events[events.len() - 3]["type"], "response.function_call_arguments.done");
+
+    let developer = json!({"type": "message", "role": "developer", "content": "be kind"});
+    let output = json!({"type": "function_call_output", "call_id": call["call_id"], "output": "sunny, 21 degrees"});
+    let answered = with(
+        asked,
+        json!({"input": [{"role": "user", "content": [{"type": "input_text", "text": "get_weather"}]}, call, output, developer]}),
+    );
+    let answer = demo.answer("/v1/responses", answered).await;
+    assert_eq!(answer["output"][0]["content"][0]["text"], "The tool answered: sunny, 21 degrees");
+}
+
+#[tokio::test]
+async fn messages_are_streamed_as_they_are_whole() {
+    let demo = Demo::start().await;
+    let whole = demo.answer("/v1/messages", messages("hello")).await;
+    assert_eq!((&whole["type"], &whole["stop_reason"]), (&json!("message"), &json!("end_turn")));
+    let events = demo.named_stream("/v1/messages", messages("hello")).await;
+    let expected = [
+        "message_start",
+        "content_block_start",
+        "ping",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ];
+    assert_eq!(types(&events), expected);
+    let text: String = events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
+    assert_eq!(whole["content"], json!([{"type": "text", "text": text}]));
+    let ended = &events[events.len() - 2];
+    assert_eq!((&ended["usage"], &ended["delta"]["stop_reason"]), (&whole["usage"], &json!("end_turn")));
+    let begun = &events[0]["message"];
+    assert_eq!((&begun["usage"]["output_tokens"], &begun["content"]), (&json!(1), &json!([])));
+    assert_eq!(begun["usage"]["input_tokens"], whole["usage"]["input_tokens"]);
+
+    let stopped = demo.answer("/v1/messages", with(messages("hello"), json!({"stop_sequences": ["x!", "I am"]}))).await;
+    assert_eq!((&stopped["stop_reason"], &stopped["stop_sequence"]), (&json!("stop_sequence"), &json!("I am")));
+    let short = demo.answer("/v1/messages", with(messages("hello"), json!({"max_tokens": 2}))).await;
+    assert_eq!((&short["stop_reason"], &short["usage"]["output_tokens"]), (&json!("max_tokens"), &json!(2)));
+}
+
+#[tokio::test]
+async fn messages_use_tools_and_hear_their_results() {
+    let demo = Demo::start().await;
+    let tools = json!([{"type": "bash_20250124", "name": "bash"}, {"name": "get_weather", "input_schema": city()}]);
+    let reminder = json!({"type": "text", "text": "Reminder of a program: get_weather is there."});
+    let prompt = json!([reminder, {"type": "text", "text": "Use get_weather for `Oslo`"}]);
+    let mut asked = with(messages(""), json!({"tools": tools}));
+    asked["messages"][0]["content"] = prompt;
+    let whole = demo.answer("/v1/messages", asked.clone()).await;
+    let call = &whole["content"][0];
+    assert_eq!((&whole["stop_reason"], &call["type"]), (&json!("tool_use"), &json!("tool_use")));
+    assert_eq!((&call["name"], &call["input"]), (&json!("get_weather"), &json!({"city": "Oslo"})));
+
+    let events = demo.named_stream("/v1/messages", asked.clone()).await;
+    assert_eq!(
+        (&events[1]["content_block"]["name"], &events[1]["content_block"]["input"]),
+        (&call["name"], &json!({}))
+    );
+    let pieces: String = events.iter().filter_map(|event| event["delta"]["partial_json"].as_str()).collect();
+    assert_eq!(call["input"], serde_json::from_str::<Value>(&pieces).unwrap());
+
+    let result = json!({"type": "tool_result", "tool_use_id": call["id"], "content": "sunny, 21 degrees"});
+    asked["messages"].as_array_mut().unwrap().extend([
+        json!({"role": "assistant", "content": whole["content"]}),
+        json!({"role": "user", "content": [result, {"type": "text", "text": "Reminder: get_weather is there."}]}),
+        json!({"role": "system", "content": "Today is Monday"}),
+    ]);
+    let answer = demo.answer("/v1/messages", asked).await;
+    assert_eq!(answer["content"][0]["text"], "The tool answered: sunny, 21 degrees");
+}
+
+#[tokio::test]
+async fn refusals_of_messages_are_anthropics() {
+    let demo = Demo::start().await;
+    let unlimited = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    for (path, body) in [
+        ("/v1/messages", unlimited.clone()),
+        ("/v1/messages", with(messages("hi"), json!({"max_tokens": 0}))),
+        ("/v1/messages", with(messages("hi"), json!({"messages": []}))),
+        ("/v1/messages", with(messages("hi"), json!({"tool_choice": {"type": "tool", "name": "none"}}))),
+        ("/v1/messages/count_tokens", with(unlimited.clone(), json!({"messages": [{"role": "tool", "content": ""}]}))),
+    ] {
+        let response = demo.post(path, body).await;
+        assert_eq!(response.status(), 400);
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!((&answer["type"], &answer["error"]["type"]), (&json!("error"), &json!("invalid_request_error")));
+        assert!(answer["error"]["message"].is_string() && answer["request_id"].is_string());
+    }
+    assert!(demo.answer("/v1/messages/count_tokens", unlimited).await["input_tokens"].is_u64());
+    let url = format!("http://{}/v1/messages", demo.address);
+    let refused = demo.client.post(url).bearer_auth("outside").json(&messages("hi")).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert_eq!(refused.json::<Value>().await.unwrap()["error"]["type"], "authentication_error");
+}
+
+#[tokio::test]
 async fn text_completions() {
     let demo = Demo::start().await;
     let body = json!({"model": "demo-chat", "prompt": ["hello", "a joke"], "max_tokens": 5});
@@ -256,12 +458,21 @@ async fn refusals_are_openais() {
         (with(chat("hi"), json!({"n": 1_000_000})), "n"),
         (with(chat("hi"), json!({"stream_options": {}})), "stream_options"),
         (with(chat("hi"), json!({"stop": ["a", "b", "c", "d", "e"]})), "stop"),
-        (with(chat("hi"), json!({"tools": [{"function": {"name": "n".repeat(65)}}]})), "tools"),
+        (with(chat("hi"), json!({"tools": [{"function": {"name": "n".repeat(129)}}]})), "tools"),
         (json!({"model": "m", "messages": []}), "messages"),
     ] {
         let error = demo.refusal(path, body).await;
         assert_eq!((&error["type"], &error["param"]), (&json!("invalid_request_error"), &json!(param)));
         assert!(error.as_object().unwrap()["code"].is_null());
+    }
+    for (more, param) in [
+        (json!({"input": []}), "input"),
+        (json!({"background": true}), "background"),
+        (json!({"previous_response_id": "resp_1"}), "previous_response_id"),
+        (json!({"max_output_tokens": 0}), "max_output_tokens"),
+    ] {
+        let error = demo.refusal("/v1/responses", with(responses("hi"), more)).await;
+        assert_eq!((&error["type"], &error["param"]), (&json!("invalid_request_error"), &json!(param)));
     }
     for input in [json!(""), json!([]), json!(["a", ""]), json!({}), json!("a ".repeat(9_000))] {
         demo.refusal("/v1/embeddings", json!({"model": "m", "input": input})).await;

@@ -40,18 +40,41 @@ fn is_wide(character: char) -> bool {
 /// An answer as it is delivered.
 pub struct Said {
     pub pieces: Vec<String>,
-    pub finish_reason: &'static str,
+    pub end: End,
+}
+
+/// Why an answer is over.
+#[derive(Debug, PartialEq)]
+pub enum End {
+    Done,
+    StopWord(String),
+    Length,
+}
+
+impl End {
+    /// In OpenAI's word, which does not tell a stop word from an answer's own end.
+    pub fn finish_reason(&self) -> &'static str {
+        match self {
+            End::Done | End::StopWord(_) => "stop",
+            End::Length => "length",
+        }
+    }
 }
 
 /// Ends a text before the first of the stop words, and at the most tokens that are asked for.
 pub fn say(text: &str, stops: &[String], tokens_max: Option<u64>) -> Said {
     let stops = stops.iter().filter(|stop| !stop.is_empty());
-    let end = stops.filter_map(|stop| text.find(stop.as_str())).min().unwrap_or(text.len());
+    let stopped = stops.filter_map(|stop| Some((text.find(stop.as_str())?, stop))).min();
+    let end_bytes = stopped.map_or(text.len(), |(at, _)| at);
     let tokens_max = tokens_max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
-    let mut all = pieces(&text[..end]).map(str::to_owned);
+    let mut all = pieces(&text[..end_bytes]).map(str::to_owned);
     let pieces: Vec<_> = all.by_ref().take(tokens_max).collect();
-    let finish_reason = if all.next().is_some() { "length" } else { "stop" };
-    Said { pieces, finish_reason }
+    let end = match stopped {
+        _ if all.next().is_some() => End::Length,
+        Some((_, stop)) => End::StopWord(stop.clone()),
+        None => End::Done,
+    };
+    Said { pieces, end }
 }
 
 /// What to answer. `variant` tells several answers to one prompt apart.
@@ -192,13 +215,14 @@ mod tests {
         let end = |stops: &[&str], max| {
             let stops: Vec<_> = stops.iter().map(|stop| (*stop).to_owned()).collect();
             let said = say("one two three", &stops, max);
-            (said.pieces.concat(), said.finish_reason)
+            (said.pieces.concat(), said.end)
         };
-        assert_eq!(end(&[], None), ("one two three".into(), "stop"));
-        assert_eq!(end(&[], Some(3)), ("one two three".into(), "stop"));
-        assert_eq!(end(&[], Some(2)), ("one two".into(), "length"));
-        assert_eq!(end(&["", "three", " two"], Some(9)), ("one".into(), "stop"));
-        assert_eq!(end(&["one"], None), (String::new(), "stop"));
+        assert_eq!(end(&[], None), ("one two three".into(), End::Done));
+        assert_eq!(end(&[], Some(3)), ("one two three".into(), End::Done));
+        assert_eq!(end(&[], Some(2)), ("one two".into(), End::Length));
+        assert_eq!(end(&["", "three", " two"], Some(9)), ("one".into(), End::StopWord(" two".into())));
+        assert_eq!(end(&["three"], Some(1)), ("one".into(), End::Length));
+        assert_eq!(end(&["one"], None), (String::new(), End::StopWord("one".into())));
     }
 
     #[test]
