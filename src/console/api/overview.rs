@@ -9,15 +9,17 @@ use super::requests::shown;
 use super::schema::NotRead;
 use super::series::Chart;
 use super::span::{Buckets, DAY_MS, Range, total};
-use super::{answer, reach, usage};
+use super::{answer, reach};
 use crate::console::caller::Caller;
 use crate::console::input::Query;
 use crate::console::problem::Problem;
 use crate::console::{Console, now_ms};
 use crate::core::admin_token::Scope;
 use crate::core::money::Nano;
-use crate::store::contract::console::{Latency, Page, RequestQuery, SeriesBy, SeriesRow};
-use crate::store::contract::{RequestView as RequestEntry, UsageBy, UsageFilter, UsageRow};
+use crate::store::contract::RequestView as RequestEntry;
+use crate::store::contract::console::{
+    Latency, Page, RequestQuery, SeriesBy, SeriesRow, Standing, TopBy, TopQuery, TopRow,
+};
 use crate::store::view::{AccountView, RequestView};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
@@ -141,6 +143,12 @@ pub(super) async fn overview(
                 wanted.account = whose;
                 reports.series(&wanted)
             };
+            let day = |at_ms: i64| i32::try_from(at_ms.div_euclid(DAY_MS)).unwrap_or(i32::MAX);
+            let (from_day, to_day) = (day(buckets.since_ms), day(buckets.until_ms().saturating_sub(1)));
+            let tops = |by: TopBy| {
+                let rows = reports.top(&TopQuery { by, account: whose, from_day, to_day, limit: TOPS })?;
+                Ok(rows.into_iter().map(|row| top(row, by)).collect::<Vec<_>>())
+            };
             let latest = RequestQuery { account: whose, ..RequestQuery::default() };
             Ok(Figures {
                 chart: series(buckets, SeriesBy::Model)?,
@@ -152,14 +160,14 @@ pub(super) async fn overview(
                     None => Some(reports.standing(now_ms)?),
                     Some(_) => None,
                 },
+                top_keys: tops(TopBy::Key)?,
+                top_accounts: match whose {
+                    None => Some(tops(TopBy::Account)?),
+                    Some(_) => None,
+                },
             })
         })
         .await?;
-    let top_keys = tops(&console, UsageBy::Key, whose, buckets).await?;
-    let (top_accounts, health) = match scope {
-        Whose::All => (Some(tops(&console, UsageBy::Account, None, buckets).await?), Some(health(&console))),
-        Whose::Account => (None, None),
-    };
     let now = total(&figures.chart, buckets.since_ms, buckets.until_ms());
     let before = buckets.before();
     let previous = total(&figures.before, before.since_ms, before.until_ms());
@@ -179,9 +187,9 @@ pub(super) async fn overview(
         latency: figures.latency,
         series: Chart::new(buckets, &figures.chart),
         recent: figures.recent.iter().map(|entry| shown(entry, &caller)).collect(),
-        top_accounts,
-        top_keys,
-        health,
+        top_accounts: figures.top_accounts,
+        top_keys: figures.top_keys,
+        health: whose.is_none().then(|| health(&console)),
     }))
 }
 
@@ -192,7 +200,9 @@ struct Figures {
     days: Vec<SeriesRow>,
     latency: Latency,
     recent: Vec<RequestEntry>,
-    standing: Option<crate::store::contract::console::Standing>,
+    standing: Option<Standing>,
+    top_keys: Vec<Top>,
+    top_accounts: Option<Vec<Top>>,
 }
 
 fn spend(days: &[SeriesRow], range: Nano, previous_range: Nano, now_ms: i64) -> Spend {
@@ -235,31 +245,9 @@ fn days_left(available: Nano, days: &[SeriesRow], now_ms: i64) -> Option<u64> {
     u64::try_from(left).ok()
 }
 
-async fn tops(
-    console: &Console,
-    by: UsageBy,
-    account: Option<crate::core::account::AccountId>,
-    buckets: Buckets,
-) -> Result<Vec<Top>, Problem> {
-    let day = |at_ms: i64| i32::try_from(at_ms.div_euclid(DAY_MS)).unwrap_or(i32::MAX);
-    let filter = UsageFilter {
-        by,
-        account,
-        from_day: Some(day(buckets.since_ms)),
-        to_day: Some(day(buckets.until_ms().saturating_sub(1))),
-    };
-    let mut rows: Vec<UsageRow> = console.look_up(move |library| library.usage(&filter)).await?;
-    rows.truncate(TOPS);
-    let names = match by {
-        UsageBy::Key if !rows.is_empty() => usage::key_names(console, account).await?,
-        _ => Default::default(),
-    };
-    let top = |row: UsageRow| {
-        let key = (by == UsageBy::Key).then(|| row.group.clone());
-        let name = names.get(&row.group).cloned().unwrap_or(row.group);
-        Top { name, key, requests: row.requests, charge: row.charge }
-    };
-    Ok(rows.into_iter().map(top).collect())
+fn top(row: TopRow, by: TopBy) -> Top {
+    let key = (by == TopBy::Key).then_some(row.public_id);
+    Top { name: row.name, key, requests: row.requests, charge: row.charge }
 }
 
 fn health(console: &Console) -> Health {
@@ -274,11 +262,12 @@ fn health(console: &Console) -> Health {
 }
 
 const RECENT: u32 = 8;
-const TOPS: usize = 5;
+const TOPS: u32 = 5;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::contract::UsageRow;
 
     fn day(at_ms: i64, charge: i64) -> SeriesRow {
         SeriesRow { at_ms, row: UsageRow { charge: Nano(charge), ..UsageRow::default() } }

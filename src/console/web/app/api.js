@@ -119,19 +119,20 @@ export function saveFile(filename, content, type = "text/plain;charset=utf-8") {
 }
 
 /**
- * Keeps the answer of a GET: `{data, error, loading, slow, reload, set}`. `path` null fetches nothing. Another path or
- * query fetches again and shows the former data meanwhile; `slow` turns true after 150 ms without any data, which is
+ * Keeps the answer of a GET: `{data, error, loading, slow, reload, set}`. `path` null fetches nothing. Another query
+ * fetches again and shows the former data meanwhile; another path is another thing, whose data are null at first; `slow` turns true after 150 ms without any data, which is
  * when skeletons may show. `every` (ms) polls while the page is visible.
  */
 export function useApi(path, { query, every } = {}) {
   const target = path === null ? null : address(path, query);
-  const [state, dispatch] = useReducer((old, change) => ({ ...old, ...change }), { data: null, error: null, loading: target !== null, slow: false });
+  const [state, dispatch] = useReducer((old, change) => ({ ...old, ...change }), { of: path, data: null, error: null, loading: target !== null, slow: false });
   const [round, again] = useReducer((n) => n + 1, 0);
+  const fresh = state.of === path ? state : { ...state, data: null, error: null, loading: target !== null, slow: false };
 
   useEffect(() => {
     if (target === null) return undefined;
     const abort = new AbortController();
-    dispatch({ loading: true });
+    dispatch(state.of === path ? { loading: true } : { of: path, data: null, error: null, loading: true, slow: false });
     const slow = setTimeout(() => dispatch({ slow: true }), 150);
     get(target, { signal: abort.signal })
       .then((data) => dispatch({ data, error: null, loading: false, slow: false }))
@@ -149,7 +150,7 @@ export function useApi(path, { query, every } = {}) {
     return () => clearInterval(timer);
   }, [every, target]);
 
-  return { ...state, reload: again, set: (change) => dispatch({ data: typeof change === "function" ? change(state.data) : change }) };
+  return { ...fresh, reload: again, set: (change) => dispatch({ data: typeof change === "function" ? change(fresh.data) : change }) };
 }
 
 /**
@@ -158,16 +159,16 @@ export function useApi(path, { query, every } = {}) {
  */
 export function usePages(path, { query, limit = 50 } = {}) {
   const target = path === null ? null : address(path, { ...query, limit });
-  const [state, setState] = useState({ rows: null, next: null, error: null, loading: target !== null, slow: false });
+  const [state, setState] = useState({ of: path, rows: null, next: null, error: null, loading: target !== null, slow: false });
   const [round, again] = useReducer((n) => n + 1, 0);
   const current = useRef(null);
 
   const fetchPage = (after) => {
     const abort = (current.current = new AbortController());
-    setState((old) => ({ ...old, loading: true }));
+    setState((old) => (old.of === path ? { ...old, loading: true } : { of: path, rows: null, next: null, error: null, loading: true, slow: false }));
     const slow = setTimeout(() => setState((old) => ({ ...old, slow: true })), 150);
     get(target, { query: { after }, signal: abort.signal })
-      .then((page) => setState((old) => ({ rows: after ? [...(old.rows ?? []), ...page.data] : page.data, next: page.next ?? null, error: null, loading: false, slow: false })))
+      .then((page) => setState((old) => ({ of: path, rows: after ? [...(old.rows ?? []), ...page.data] : page.data, next: page.next ?? null, error: null, loading: false, slow: false })))
       .catch((error) => error.name !== "AbortError" && setState((old) => ({ ...old, error, loading: false, slow: false })))
       .finally(() => clearTimeout(slow));
     return () => {
@@ -182,9 +183,10 @@ export function usePages(path, { query, limit = 50 } = {}) {
     return () => current.current?.abort();
   }, [target, round]);
 
+  const fresh = state.of === path ? state : { ...state, rows: null, next: null, error: null };
   return {
-    ...state,
-    more: state.next !== null,
+    ...fresh,
+    more: fresh.next !== null,
     loadMore: () => state.next !== null && !state.loading && fetchPage(state.next),
     reload: again,
     set: (change) => setState((old) => ({ ...old, rows: typeof change === "function" ? change(old.rows) : change })),

@@ -11,7 +11,7 @@ import { site } from "../site.js";
 import { html, useEffect, useState } from "../ui.js";
 
 export default function SignUp() {
-  const [token] = useState(() => decodeURIComponent(location.hash.slice(1)));
+  const [token] = useState(() => location.hash.slice(1));
   const [invitation, setInvitation] = useState(null);
   const [failure, setFailure] = useState(null);
   const [login, setLogin] = useState("");
