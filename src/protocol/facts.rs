@@ -26,8 +26,10 @@ pub struct Facts {
     pub content_begun: bool,
     /// A choice gave its reason to finish.
     pub finish_seen: bool,
-    /// `[DONE]` came.
+    /// The stream said that it is whole: `[DONE]`, or its dialect's own last event.
     pub done_seen: bool,
+    /// Searches of the web that the upstream made.
+    pub web_searches: u64,
     /// What the upstream said went wrong.
     pub error: Option<AnswerError>,
     /// A count was refused, or cut to what it is a part of.
@@ -93,11 +95,14 @@ impl Reading {
 
     /// Takes what a whole JSON text says.
     pub fn absorb(&mut self, found: &Found) {
+        let is_last = self.is_last_event(found);
         let facts = &mut self.facts;
         facts.text_bytes = facts.text_bytes.saturating_add(found.text_bytes);
-        facts.content_begun |= found.text_bytes > 0 || found.call || found.finish;
-        facts.finish_seen |= found.finish;
+        facts.content_begun |= found.text_bytes > 0 || found.call || found.finish || is_last;
+        facts.finish_seen |= found.finish || is_last;
+        facts.done_seen |= is_last;
         facts.anomalous |= found.overflow;
+        self.count_searches(found);
         let finished_picture = self.finished_picture(found);
         if finished_picture {
             self.images = Some(self.images.unwrap_or(0).saturating_add(1));
@@ -117,6 +122,39 @@ impl Reading {
         }
         if news {
             self.renew_usage();
+        }
+    }
+
+    fn is_last_event(&self, found: &Found) -> bool {
+        let last: &[&[u8]] = match self.endpoint {
+            Endpoint::Responses => &[b"\"response.completed\"", b"\"response.incomplete\""],
+            Endpoint::Messages => &[b"\"message_stop\""],
+            _ => &[],
+        };
+        found.values().any(|(place, json)| place == Place::Type && last.contains(&json))
+    }
+
+    /// Whether an event tells of a failure without an `error` that says more.
+    pub fn is_failure(&self, found: &Found) -> bool {
+        let fails = |json: &[u8]| matches!(json, b"\"error\"" | b"\"response.failed\"");
+        self.endpoint == Endpoint::Responses && found.values().any(|(place, json)| place == Place::Type && fails(json))
+    }
+
+    /// Searches of a response are in no report: each is an item. A stream tells of each when it is done, and of all in
+    /// its last event.
+    fn count_searches(&mut self, found: &Found) {
+        if self.endpoint != Endpoint::Responses {
+            return;
+        }
+        let search = (Place::ItemType, &b"\"web_search_call\""[..]);
+        let searches = found.values().filter(|value| *value == search).count() as u64;
+        let event = found.values().find(|(place, _)| *place == Place::Type).map_or(&b""[..], |(_, json)| json);
+        let facts = &mut self.facts;
+        facts.content_begun |= searches > 0;
+        match event {
+            b"\"response.output_item.added\"" => {}
+            b"\"response.output_item.done\"" => facts.web_searches = facts.web_searches.saturating_add(searches),
+            _ => facts.web_searches = facts.web_searches.max(searches),
         }
     }
 
@@ -162,7 +200,11 @@ impl Reading {
             usage.images = images;
             usage.image_kind = self.image_kind.clone();
         }
+        // Anthropic names the tier in the report itself.
+        self.facts.tier = self.report.tier().or(self.facts.tier);
         usage.tier = self.facts.tier.unwrap_or_default();
+        self.facts.web_searches = self.facts.web_searches.max(usage.web_searches);
+        usage.web_searches = self.facts.web_searches;
         self.facts.usage = Some(usage);
     }
 }

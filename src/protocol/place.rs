@@ -1,7 +1,9 @@
-//! Where the facts stand in an answer: the map of the OpenAI dialects.
+//! Where the facts stand in an answer: a map of each dialect.
 //!
 //! A word such as `content` means generated text in a message, tokens in `logprobs` and a web page in `annotations`; so
 //! every key is read at its place. What is not on the map is [`Place::Elsewhere`], with all that is inside it.
+
+use super::endpoint::Endpoint;
 
 /// The meaning of a value in an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,10 +35,40 @@ pub(super) enum Place {
     /// The list of pictures.
     Data,
     DataEntry,
+    /// A whole response.
+    Response,
+    /// An event of a response's stream.
+    ResponseEvent,
+    /// The response as an event shows it: its text has been streamed already.
+    StreamedResponse,
+    Items,
+    /// What a response consists of: a message, reasoning, a call of a tool.
+    Item,
+    StreamedItems,
+    StreamedItem,
+    ItemType,
+    /// A whole message, or an event of its stream: their members do not collide.
+    AnthropicMessage,
+    Blocks,
+    /// What a message consists of: text, thinking, a call of a tool.
+    Block,
+    BlockDelta,
+    /// A tool's input, written as an object: every string in it is generated.
+    ToolInput,
     Elsewhere,
 }
 
 impl Place {
+    /// The place of an answer, or of an event of a streamed one.
+    pub fn root(endpoint: Endpoint, streamed: bool) -> Place {
+        match endpoint {
+            Endpoint::Responses if streamed => Place::ResponseEvent,
+            Endpoint::Responses => Place::Response,
+            Endpoint::Messages | Endpoint::CountTokens => Place::AnthropicMessage,
+            _ => Place::Top,
+        }
+    }
+
     /// The place of a member of the object at this place.
     pub fn member(self, key: &[u8]) -> Place {
         match (self, key) {
@@ -62,8 +94,48 @@ impl Place {
             (Place::Call, b"arguments" | b"input" | b"transcript") => Place::Text,
             // Parts of a message: `{"type": "text", "text": …}`; Mistral's thinking is a list of them.
             (Place::Text, b"text" | b"thinking" | b"refusal") => Place::Text,
-            _ => Place::Elsewhere,
+            (Place::Top | Place::Choice | Place::Message | Place::Call | Place::Text, _) => Place::Elsewhere,
+            (Place::ToolInput, _) => Place::ToolInput,
+            _ => self.member_of_response(key).or_else(|| self.member_of_message(key)).unwrap_or(Place::Elsewhere),
         }
+    }
+
+    /// OpenAI's Responses. In a stream, text comes in deltas and is then repeated, in events that end a part, an item
+    /// and the whole.
+    fn member_of_response(self, key: &[u8]) -> Option<Place> {
+        Some(match (self, key) {
+            (Place::ResponseEvent, b"type") => Place::Type,
+            (Place::ResponseEvent, b"delta") => Place::Text,
+            (Place::ResponseEvent, b"response") => Place::StreamedResponse,
+            (Place::ResponseEvent, b"item") => Place::StreamedItem,
+            (Place::Response, b"output") => Place::Items,
+            (Place::Response, b"status") => Place::FinishReason,
+            (Place::StreamedResponse, b"output") => Place::StreamedItems,
+            (Place::Response | Place::StreamedResponse, b"usage") => Place::Usage,
+            (Place::Response | Place::StreamedResponse, b"service_tier") => Place::ServiceTier,
+            (Place::Response | Place::StreamedResponse | Place::ResponseEvent, b"error") => Place::Error,
+            (Place::Item | Place::StreamedItem, b"type") => Place::ItemType,
+            (Place::Item, b"content" | b"summary" | b"arguments" | b"input" | b"code") => Place::Text,
+            _ => return None,
+        })
+    }
+
+    /// Anthropic's Messages.
+    fn member_of_message(self, key: &[u8]) -> Option<Place> {
+        Some(match (self, key) {
+            (Place::AnthropicMessage, b"type") => Place::Type,
+            (Place::AnthropicMessage, b"message") => Place::AnthropicMessage,
+            (Place::AnthropicMessage, b"content") => Place::Blocks,
+            (Place::AnthropicMessage, b"content_block") => Place::Block,
+            (Place::AnthropicMessage, b"delta") => Place::BlockDelta,
+            (Place::AnthropicMessage, b"usage") => Place::Usage,
+            (Place::AnthropicMessage, b"error") => Place::Error,
+            (Place::AnthropicMessage | Place::BlockDelta, b"stop_reason") => Place::FinishReason,
+            (Place::Block | Place::BlockDelta, b"text" | b"thinking") => Place::Text,
+            (Place::BlockDelta, b"partial_json") => Place::Text,
+            (Place::Block, b"input") => Place::ToolInput,
+            _ => return None,
+        })
     }
 
     /// The place of an element of the list at this place.
@@ -73,6 +145,10 @@ impl Place {
             Place::Calls => Place::Call,
             Place::Data => Place::DataEntry,
             Place::Text => Place::Text,
+            Place::Items => Place::Item,
+            Place::StreamedItems => Place::StreamedItem,
+            Place::Blocks => Place::Block,
+            Place::ToolInput => Place::ToolInput,
             _ => Place::Elsewhere,
         }
     }
@@ -86,6 +162,7 @@ impl Place {
                 | Place::Error
                 | Place::ServiceTier
                 | Place::Type
+                | Place::ItemType
                 | Place::Size
                 | Place::Quality
         )

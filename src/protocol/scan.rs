@@ -18,6 +18,8 @@ use super::place::Place;
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     state: State,
+    /// Where each text begins.
+    root: Place,
     /// Where the value stands that comes next or is being read.
     place: Place,
     around: Vec<Container>,
@@ -59,10 +61,14 @@ impl Found {
 }
 
 impl Scan {
+    pub fn new(root: Place) -> Self {
+        Scan { root, place: root, ..Scan::default() }
+    }
+
     /// Ready for the next text; buffers stay.
     pub fn reset(&mut self) {
         self.state = State::Value;
-        self.place = Place::Top;
+        self.place = self.root;
         self.around.clear();
         self.in_key = false;
         self.copy = None;
@@ -282,7 +288,7 @@ impl Found {
         }
         match place {
             Place::Choice => self.choice = true,
-            Place::Call => self.call |= byte == b'{',
+            Place::Call | Place::Item | Place::Block => self.call |= byte == b'{',
             Place::Usage => self.usage = true,
             Place::Error => self.error = true,
             Place::Data if byte == b'[' => self.data_entries = Some(0),
@@ -294,7 +300,7 @@ impl Found {
     /// So many bytes of a string value.
     fn string(&mut self, place: Place, bytes: usize) {
         match place {
-            Place::Text => self.text_bytes = self.text_bytes.saturating_add(bytes as u64),
+            Place::Text | Place::ToolInput => self.text_bytes = self.text_bytes.saturating_add(bytes as u64),
             // Some upstreams send an empty reason with every event.
             Place::FinishReason => self.finish |= bytes > 0,
             _ => {}

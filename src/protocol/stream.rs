@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::endpoint::Endpoint;
 use super::facts::Reading;
+use super::place::Place;
 use super::scan::Scan;
 use super::sse::{Parser, Token};
 
@@ -46,7 +47,7 @@ impl StreamReader {
     pub fn new(endpoint: Endpoint, keep_usage: bool) -> Self {
         StreamReader {
             parser: Parser::default(),
-            scan: Scan::default(),
+            scan: Scan::new(Place::root(endpoint, true)),
             payload: Payload::default(),
             reading: Reading::new(endpoint),
             keep_usage,
@@ -132,7 +133,7 @@ impl StreamReader {
     fn read_event(&mut self) -> Fate {
         let named_error = self.parser.event_name() == b"error";
         let found = self.scan.found();
-        if self.scan.is_whole_object() && found.error {
+        if self.scan.is_whole_object() && (found.error || self.reading.is_failure(found) && !named_error) {
             self.reading.fail(found);
             return Fate::End;
         }
@@ -144,7 +145,7 @@ impl StreamReader {
             self.reading.facts.done_seen = true;
         } else if self.scan.is_whole_object() {
             self.reading.absorb(found);
-            let usage_alone = found.usage && !found.choice && self.reading.endpoint() != Endpoint::ImagesGenerations;
+            let usage_alone = found.usage && !found.choice && self.reading.endpoint().takes_stream_options();
             if usage_alone && !self.keep_usage {
                 return Fate::TakeOut;
             }

@@ -1,4 +1,4 @@
-//! Usage objects of every OpenAI-shaped provider, read into the one normal form.
+//! Usage objects of every provider, read into the one normal form.
 //!
 //! Providers agree on the shape and differ in the habits: usage in every event or in the last alone, reasoning inside the
 //! output or on top of it, cached tokens under four names. [`Report`] keeps the last word of each field, and makes
@@ -13,9 +13,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::endpoint::Endpoint;
-use crate::core::usage::{COUNT_MAX, Usage};
+use crate::core::usage::{COUNT_MAX, Tier, Usage};
 
 /// What was reported so far: the last word of each field.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +26,18 @@ pub struct Report {
     total: Option<u64>,
     input: Parts,
     output: Parts,
+    beside: Beside,
+    web_searches: Option<u64>,
+    tier: Option<Tier>,
+}
+
+/// What Anthropic counts beside the input, where others count inside it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beside {
+    read: Option<u64>,
+    written: Option<u64>,
+    written_5m: Option<u64>,
+    written_1h: Option<u64>,
 }
 
 /// What a total is made of, where it is told.
@@ -88,6 +101,10 @@ impl Report {
             let clamped = self.split_input(self.prompt.or(self.total)?, &mut usage);
             return Some((usage, clamped));
         }
+        if endpoint == Endpoint::Messages {
+            let clamped = self.split_message(self.prompt?, self.completion?, &mut usage);
+            return Some((usage, clamped));
+        }
         let other = |one: Option<u64>| self.total?.checked_sub(one?);
         let prompt = self.prompt.or_else(|| other(self.completion))?;
         let completion = self.completion.or_else(|| other(self.prompt))?;
@@ -96,6 +113,29 @@ impl Report {
         usage.output_reasoning = output.reasoning;
         let clamped_output = self.split_output(output.rest, endpoint, &mut usage);
         Some((usage, clamped_input | clamped_reasoning | clamped_output))
+    }
+
+    /// The service tier that the report itself names.
+    pub fn tier(&self) -> Option<Tier> {
+        self.tier
+    }
+
+    /// Anthropic's: cached and written tokens are beside the input, thinking is inside the output. True: something was
+    /// cut.
+    fn split_message(&self, input: u64, output: u64, usage: &mut Usage) -> bool {
+        let Beside { read, written, written_5m, written_1h } = self.beside;
+        // Without a split, all is written for the default lifetime.
+        let told = written_5m.unwrap_or(0).saturating_add(written_1h.unwrap_or(0)).min(COUNT_MAX);
+        let mut written = Rest::new(written.unwrap_or(told));
+        let mut output = Rest::new(output);
+        usage.input_text = input;
+        usage.input_cached = read.unwrap_or(0);
+        usage.input_cache_write_1h = written.take(written_1h);
+        usage.input_cache_write = written.left;
+        usage.output_reasoning = output.take(self.output.reasoning);
+        usage.output_text = output.left;
+        usage.web_searches = self.web_searches.unwrap_or(0);
+        written.cut | output.cut
     }
 
     fn is_credible(&self) -> bool {
@@ -112,6 +152,12 @@ impl Report {
         field(&mut self.prompt, newer.prompt);
         field(&mut self.completion, newer.completion);
         field(&mut self.total, newer.total);
+        field(&mut self.beside.read, newer.beside.read);
+        field(&mut self.beside.written, newer.beside.written);
+        field(&mut self.beside.written_5m, newer.beside.written_5m);
+        field(&mut self.beside.written_1h, newer.beside.written_1h);
+        field(&mut self.web_searches, newer.web_searches);
+        self.tier = newer.tier.or(self.tier);
         for (mine, newer) in [(&mut self.input, &newer.input), (&mut self.output, &newer.output)] {
             field(&mut mine.cached, newer.cached);
             field(&mut mine.cached_audio, newer.cached_audio);
@@ -235,7 +281,16 @@ impl Counts {
             // SGLang.
             output.reasoning = self.first(&[&object.reasoning_tokens]);
         }
-        Report { prompt, completion, total, input, output }
+        let created = object.cache_creation.unwrap_or_default();
+        let beside = Beside {
+            read: self.first(&[&object.cache_read_input_tokens]),
+            written: self.first(&[&object.cache_creation_input_tokens]),
+            written_5m: self.first(&[&created.ephemeral_5m_input_tokens]),
+            written_1h: self.first(&[&created.ephemeral_1h_input_tokens]),
+        };
+        let web_searches = self.first(&[&object.server_tool_use.unwrap_or_default().web_search_requests]);
+        let tier = object.service_tier.as_ref().and_then(Value::as_str).map(Tier::from_wire);
+        Report { prompt, completion, total, input, output, beside, web_searches, tier }
     }
 
     fn parts(&mut self, details: &Details) -> Parts {
@@ -247,7 +302,7 @@ impl Counts {
             cached_image: self.first(&[&cached.image_tokens]),
             cache_write: self.first(&[&details.cache_write_tokens]),
             cache_write_12h: self.first(&[&written.ttl_12h_tokens]),
-            reasoning: self.first(&[&details.reasoning_tokens]),
+            reasoning: self.first(&[&details.reasoning_tokens, &details.thinking_tokens]),
             text: self.first(&[&details.text_tokens]),
             audio: self.first(&[&details.audio_tokens]),
             image: self.first(&[&details.image_tokens]),
@@ -292,6 +347,25 @@ struct UsageObject {
     prompt_cache_hit_tokens: Count,
     cached_tokens: Count,
     reasoning_tokens: Count,
+    // Anthropic's.
+    cache_read_input_tokens: Count,
+    cache_creation_input_tokens: Count,
+    cache_creation: Option<CacheCreation>,
+    server_tool_use: Option<ServerTools>,
+    service_tier: Option<Value>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct CacheCreation {
+    ephemeral_5m_input_tokens: Count,
+    ephemeral_1h_input_tokens: Count,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServerTools {
+    web_search_requests: Count,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -302,6 +376,7 @@ struct Details {
     cache_write_tokens: Count,
     cache_write_tokens_details: Option<WrittenDetails>,
     reasoning_tokens: Count,
+    thinking_tokens: Count,
     text_tokens: Count,
     audio_tokens: Count,
     image_tokens: Count,

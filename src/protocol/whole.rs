@@ -6,6 +6,7 @@
 
 use super::endpoint::Endpoint;
 use super::facts::{Facts, Reading};
+use super::place::Place;
 use super::scan::Scan;
 
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub enum Verdict {
 
 impl WholeReader {
     pub fn new(endpoint: Endpoint) -> Self {
-        WholeReader { scan: Scan::default(), reading: Reading::new(endpoint) }
+        WholeReader { scan: Scan::new(Place::root(endpoint, false)), reading: Reading::new(endpoint) }
     }
 
     /// Takes the next bytes of the body. Of the facts, text and the end of choices grow here; the rest is known at the

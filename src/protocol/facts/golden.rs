@@ -121,6 +121,7 @@ fn fields(usage: &Usage) -> Map<String, Value> {
         "output_audio": usage.output_audio,
         "output_image": usage.output_image,
         "images": usage.images,
+        "web_searches": usage.web_searches,
         "quality": usage.image_kind.quality,
         "size": usage.image_kind.size,
         "tier": usage.tier,
@@ -130,8 +131,10 @@ fn fields(usage: &Usage) -> Map<String, Value> {
     fields
 }
 
-const DIRECTORIES: [(&str, Endpoint); 4] = [
+const DIRECTORIES: [(&str, Endpoint); 6] = [
     ("chat", Endpoint::ChatCompletions),
+    ("responses", Endpoint::Responses),
+    ("messages", Endpoint::Messages),
     ("completions", Endpoint::Completions),
     ("embeddings", Endpoint::Embeddings),
     ("images", Endpoint::ImagesGenerations),
