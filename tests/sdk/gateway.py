@@ -8,6 +8,7 @@ Every key below belongs to one account of the same name, and each is for one pur
 another's money or limits. Set TOLLGATE_BIN to test another build than `target/debug/tollgate`.
 """
 
+import functools
 import json
 import os
 import re
@@ -27,14 +28,25 @@ metrics: {{listen: "127.0.0.1:0"}}
 storage: {{url: "sqlite:tollgate.db"}}
 upstreams:
   demo: {{kind: demo}}
+  speaks-chat: {{kind: demo, speaks: [chat]}}
+  speaks-messages: {{kind: demo, speaks: [messages]}}
 {scripted_upstreams}
 models:
   demo-chat:
-    aliases: [gpt-4o-mini]
+    aliases: [gpt-4o-mini, claude-demo]
     upstreams: [{{name: demo}}]
     price: {{input: "0.15", cached_input: "0.075", output: "0.60"}}
     max_output_tokens: 4096
     output_hold: 1024
+  # The same model where two of the three dialects have to be converted.
+  over-chat:
+    upstreams: [{{name: speaks-chat, model: demo-chat}}]
+    price: {{input: "0.15", cached_input: "0.075", output: "0.60"}}
+    max_output_tokens: 4096
+  over-messages:
+    upstreams: [{{name: speaks-messages, model: demo-chat}}]
+    price: {{input: "0.15", cached_input: "0.075", output: "0.60"}}
+    max_output_tokens: 4096
   demo-embed:
     aliases: [text-embedding-3-small]
     upstreams: [{{name: demo}}]
@@ -49,23 +61,36 @@ groups:
   marked: {{markup: "1.05"}}
 logging: {{level: info, format: json}}
 """
-# One for each script: a breaker that one script opens, or a key that it refuses, is no other script's trouble.
-SCRIPTED_UPSTREAM = """  {name}: {{kind: openai, base_url: "{url}/v1", api_keys: [an-upstream-key]}}
+# One for each script and kind: a breaker that one script opens, or a key that it refuses, is no other script's trouble.
+SCRIPTED_UPSTREAM = """  {name}: {{kind: {kind}, base_url: "{url}/v1", api_keys: [an-upstream-key]}}
 """
 # Prices with all six decimals make a charge that has to be rounded: a wrong rounding shows.
 SCRIPTED_MODEL = """  {name}:
-    upstreams: [{{name: {name}}}]
-    price: {{input: "0.123457", cached_input: "0.061729", output: "0.987653"}}
+    upstreams: [{{name: {name}, model: {script}}}]
+    price:
+      input: "0.123457"
+      cached_input: "0.061729"
+      cache_write: "0.154321"
+      cache_write_1h: "0.246913"
+      output: "0.987653"
     max_output_tokens: 4096
 """
+# What the name of a script's model ends with, and the kind of upstream that plays it.
+SCRIPTED_KINDS = {"": "openai", "-anthropic": "anthropic"}
 
 # Name of account and key, credit, group, flags of `key create`, and what is done to it afterwards.
 KEYS = [
     ("main", CREDIT, "default", ["--rpm", "10000", "--tpm", "10000000"], []),
     ("books", CREDIT, "default", [], []),
     ("marked", CREDIT, "marked", [], []),
+    ("responses_books", CREDIT, "default", [], []),
+    ("messages_books", CREDIT, "marked", [], []),
+    ("codex", CREDIT, "default", [], []),
+    ("claude_code", CREDIT, "default", [], []),
     ("poor", "0.000001", "default", [], []),
     ("one_a_minute", CREDIT, "default", ["--rpm", "1"], []),
+    ("one_response_a_minute", CREDIT, "default", ["--rpm", "1"], []),
+    ("one_message_a_minute", CREDIT, "default", ["--rpm", "1"], []),
     ("one_at_a_time", CREDIT, "default", ["--concurrency", "1"], []),
     ("few_tokens", CREDIT, "default", ["--tpm", "10"], []),
     ("embeds_only", CREDIT, "default", ["--models", "demo-embed"], []),
@@ -124,10 +149,11 @@ class Gateway:
         return {"bin": self.bin, "config": self.config, "origin": self.origin, "console": self.console, "keys": self.keys}
 
     def _config_text(self):
-        names, url = self.upstream.scripts, self.upstream.url
+        played = [(name + end, name, kind) for name in self.upstream.scripts for end, kind in SCRIPTED_KINDS.items()]
+        upstream = functools.partial(SCRIPTED_UPSTREAM.format, url=self.upstream.url)
         return CONFIG.format(
-            scripted_upstreams="".join(SCRIPTED_UPSTREAM.format(name=name, url=url) for name in names),
-            scripted_models="".join(SCRIPTED_MODEL.format(name=name) for name in names),
+            scripted_upstreams="".join(upstream(name=name, kind=kind) for name, _, kind in played),
+            scripted_models="".join(SCRIPTED_MODEL.format(name=name, script=script) for name, script, _ in played),
         )
 
     def _make(self, name, credit, group, flags, afterwards):

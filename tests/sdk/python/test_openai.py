@@ -2,16 +2,15 @@
 
 import asyncio
 import base64
-import math
 import threading
 import time
 from decimal import Decimal
-from fractions import Fraction
 
 import openai
 import pydantic
 import pytest
 
+from books import WITHIN_S, cost, eventually, record_of, settled
 from gateway import CREDIT
 from upstream import WORDS
 
@@ -24,12 +23,6 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
-PRICES = {
-    "demo-chat": ("0.15", "0.075", "0.60"),
-    "demo-embed": ("0.02", "0.02", "0"),
-    "counted": ("0.123457", "0.061729", "0.987653"),
-}
-WITHIN_S = 5
 
 
 def chat(client, model="demo-chat", **more):
@@ -48,31 +41,6 @@ def async_client(gateway):
     http = openai.DefaultAsyncHttpxClient(trust_env=False)
     key = gateway.keys["main"]["key"]
     return openai.AsyncOpenAI(api_key=key, base_url=f"{gateway.origin}/v1", max_retries=0, http_client=http)
-
-
-def eventually(look):
-    """Waits until `look()` gives something, which it does soon or the test fails."""
-    deadline = time.monotonic() + WITHIN_S
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {WITHIN_S} s"
-        time.sleep(0.02)
-    return found
-
-
-def record_of(client, request_id):
-    """The gateway's own record of a finished request, by the id that the SDK showed."""
-
-    def look():
-        try:
-            found = client.get(f"/requests/{request_id}", cast_to=object)
-        except openai.NotFoundError:
-            return None
-        return found if found["outcome"] in ENDS else None
-
-    return eventually(look)
-
-
-ENDS = {"ok", "client_gone", "upstream_cut", "upstream_failed", "rejected", "refused", "interrupted"}
 
 
 # What works
@@ -372,16 +340,6 @@ def test_a_key_that_is_switched_off_and_on_while_serving_is_seen(gateway, client
 # What it costs
 
 
-def cost(model, usage, markup="1"):
-    """The charge for a usage as the SDK reported it: exact, and rounded once, up, to nine decimals."""
-    per_input, per_cached, per_output = (Fraction(price) for price in PRICES[model])
-    cached = usage.prompt_tokens_details.cached_tokens if getattr(usage, "prompt_tokens_details", None) else 0
-    output = getattr(usage, "completion_tokens", 0)
-    exact = (usage.prompt_tokens - cached) * per_input + cached * per_cached + output * per_output
-    nanos = math.ceil(exact * Fraction(markup) * 1000)
-    return Decimal(nanos).scaleb(-9)
-
-
 @pytest.mark.parametrize(("key", "markup"), [("books", "1"), ("marked", "1.05")])
 def test_the_books_balance_to_the_nano_with_the_usage_that_the_sdk_reported(gateway, client_of, key, markup):
     client = client_of(key)
@@ -410,8 +368,3 @@ def test_the_books_balance_to_the_nano_with_the_usage_that_the_sdk_reported(gate
     account = eventually(lambda: settled(client))
     assert Decimal(account["balance"]) == Decimal(account["available"]) == left
     assert Decimal(gateway.cli("account", "show", key)["balance"]) == left
-
-
-def settled(client):
-    account = client.get("/key", cast_to=object)["account"]
-    return account if Decimal(account["held"]) == 0 else None
