@@ -20,6 +20,8 @@ pub struct Book {
 #[derive(Clone)]
 pub struct Entry {
     pub price: Arc<Price>,
+    /// What a request can be at most, in tokens.
+    pub max_input: Option<u64>,
     /// What an answer can be at most, in tokens.
     pub max_output: Option<u64>,
 }
@@ -69,10 +71,11 @@ fn currency(fields: &Fields<'_>) -> Option<String> {
 
 fn entry(fields: &Fields<'_>) -> Entry {
     // Notes for people, and for tools that choose a model.
-    for name in ["vendor", "kind", "max_input", "sunset", "retired"] {
+    for name in ["vendor", "kind", "sunset", "retired"] {
         let _ = fields.get(name);
     }
     Entry {
+        max_input: fields.get("max_input").and_then(|place| place.integer(1..=u64::from(u32::MAX))),
         max_output: fields.get("max_output").and_then(|place| place.integer(1..=u64::from(u32::MAX))),
         price: Arc::new(prices::read_listed(fields)),
     }

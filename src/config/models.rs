@@ -68,16 +68,21 @@ fn group(fields: &Fields<'_>) -> Group {
 fn model(name: &str, aliases: Vec<String>, fields: &Fields<'_>, upstreams: &[Named<'_>], book: &Book) -> Model {
     let candidates = candidates(name, fields, upstreams);
     let listed = book.get(name).or_else(|| candidates.first().and_then(|first| book.get(&first.model)));
+    let max_input_tokens = fields
+        .get("max_input_tokens")
+        .and_then(|place| place.integer(1..=TOKENS_MAX))
+        .or_else(|| listed.and_then(|entry| entry.max_input));
     let max_output_tokens = fields
         .get("max_output_tokens")
-        .and_then(|place| place.integer(1..=OUTPUT_TOKENS_MAX))
+        .and_then(|place| place.integer(1..=TOKENS_MAX))
         .or_else(|| listed.and_then(|entry| entry.max_output));
     Model {
         name: name.to_owned(),
         aliases,
         price: price(fields, listed),
+        max_input_tokens,
         max_output_tokens,
-        output_hold: output_hold(fields, max_output_tokens.unwrap_or(OUTPUT_TOKENS_MAX)),
+        output_hold: output_hold(fields, max_output_tokens.unwrap_or(TOKENS_MAX)),
         candidates,
     }
 }
@@ -98,7 +103,7 @@ fn price(fields: &Fields<'_>, listed: Option<&Entry>) -> Arc<Price> {
 
 fn output_hold(fields: &Fields<'_>, output_max: u64) -> u64 {
     let Some(place) = fields.get("output_hold") else { return OUTPUT_HOLD_TOKENS.min(output_max) };
-    match place.integer(1..=OUTPUT_TOKENS_MAX) {
+    match place.integer(1..=TOKENS_MAX) {
         Some(hold) if hold > output_max => {
             place.fault(format!("is more than max_output_tokens, {output_max}"), "write that or less");
             output_max
@@ -180,5 +185,5 @@ const WEIGHT_MAX: u32 = 1_000;
 const PRIORITY_MAX: u32 = 1_000;
 /// What is set aside for an answer of which nobody says how long it may be.
 const OUTPUT_HOLD_TOKENS: u64 = 4_096;
-const OUTPUT_TOKENS_MAX: u64 = 1_000_000_000;
+const TOKENS_MAX: u64 = 1_000_000_000;
 const TPM_MAX: u64 = 1_000_000_000_000;

@@ -1,12 +1,14 @@
 //! Every "no" that a client can hear.
 //!
 //! One closed enum alone knows status, code and words. Messages are for people, in English, and name nothing of ours:
-//! no upstream, path, query or credential. The JSON is OpenAI's shape, which every SDK reads.
+//! no upstream, path, query or credential. The JSON is OpenAI's shape, which every SDK reads, or Anthropic's where a
+//! client speaks to us as to Anthropic.
 
 pub mod guide;
 
 use std::time::Duration;
 
+use super::catalog::Dialect;
 use super::money::Nano;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,12 +222,65 @@ impl ApiError {
         body.to_string().into_bytes()
     }
 
+    /// As the client's dialect writes it: Anthropic's names the request and has no codes of ours.
+    pub fn to_body(&self, dialect: Dialect, request_id: &str) -> Vec<u8> {
+        match dialect {
+            Dialect::Chat | Dialect::Responses => self.to_json(),
+            Dialect::Messages => {
+                let body = serde_json::json!({
+                    "type": "error",
+                    "error": {"type": self.anthropic_type(), "message": self.message()},
+                    "request_id": request_id,
+                });
+                body.to_string().into_bytes()
+            }
+        }
+    }
+
     /// The same as the last event of a stream that had begun. No `[DONE]` follows: the SDKs raise it as an error.
-    pub fn to_sse_event(&self) -> Vec<u8> {
-        let mut event = b"data: ".to_vec();
-        event.extend(self.to_json());
+    pub fn to_sse_event(&self, dialect: Dialect, request_id: &str) -> Vec<u8> {
+        let mut event = Vec::new();
+        let data = match dialect {
+            Dialect::Chat => self.to_json(),
+            Dialect::Responses => {
+                event.extend(b"event: error\n");
+                self.to_response_event()
+            }
+            Dialect::Messages => {
+                event.extend(b"event: error\n");
+                self.to_body(dialect, request_id)
+            }
+        };
+        event.extend(b"data: ");
+        event.extend(data);
         event.extend(b"\n\n");
         event
+    }
+
+    /// Clients of Responses read an error event's own fields, or its `error`: both say the same.
+    fn to_response_event(&self) -> Vec<u8> {
+        let (message, code, param) = (self.message(), self.code(), self.param());
+        let event = serde_json::json!({
+            "type": "error", "sequence_number": 0, "message": message, "code": code, "param": param,
+            "error": {"message": message, "type": code, "code": code, "param": param},
+        });
+        event.to_string().into_bytes()
+    }
+
+    /// Anthropic's word for the status (Anthropic API reference, "Errors").
+    fn anthropic_type(&self) -> &'static str {
+        match self.status() {
+            401 => "authentication_error",
+            402 => "billing_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            408 => "timeout_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            500 => "api_error",
+            503 => "overloaded_error",
+            _ => "invalid_request_error",
+        }
     }
 }
 
@@ -241,6 +296,42 @@ mod tests {
         assert_eq!(error["code"], "key_expired");
         assert_eq!(error["type"], "key_expired");
         assert!(error["param"].is_null());
+    }
+
+    #[test]
+    fn anthropics_shape_has_its_types_and_the_request() {
+        let shown = |error: ApiError| -> serde_json::Value {
+            serde_json::from_slice(&error.to_body(Dialect::Messages, "req_1")).unwrap()
+        };
+        let expired = shown(ApiError::KeyExpired);
+        let words = serde_json::json!({"type": "authentication_error", "message": "The API key has expired."});
+        assert_eq!(expired, serde_json::json!({"type": "error", "error": words, "request_id": "req_1"}));
+        for (error, kind) in [
+            (ApiError::invalid("no"), "invalid_request_error"),
+            (ApiError::ModelNotFound { model: "m".into(), by_path: false }, "invalid_request_error"),
+            (ApiError::ModelNotFound { model: "m".into(), by_path: true }, "not_found_error"),
+            (ApiError::AccountSuspended, "permission_error"),
+            (ApiError::RequestTooLarge { bytes_max: 1 }, "request_too_large"),
+            (ApiError::Server, "api_error"),
+            (ApiError::Unavailable { retry_after: Duration::ZERO }, "overloaded_error"),
+        ] {
+            assert_eq!(shown(error)["error"]["type"], kind);
+        }
+    }
+
+    #[test]
+    fn an_error_in_a_stream_is_one_event_in_every_dialect() {
+        for (dialect, start) in [
+            (Dialect::Chat, "data: {\"error\":{"),
+            (Dialect::Responses, "event: error\ndata: {"),
+            (Dialect::Messages, "event: error\ndata: {"),
+        ] {
+            let event = String::from_utf8(ApiError::Server.to_sse_event(dialect, "req_1")).unwrap();
+            assert!(event.starts_with(start) && event.ends_with("}\n\n"), "{event}");
+            let data = event.trim_end().rsplit_once("data: ").unwrap().1;
+            let data: serde_json::Value = serde_json::from_str(data).unwrap();
+            assert_eq!(data["error"]["message"], ApiError::Server.message());
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Model {
     /// Sorted by priority, lower first; never empty.
     pub candidates: Vec<Candidate>,
     pub price: Arc<Price>,
+    /// What a request can be at most, in tokens, as far as it is known.
+    pub max_input_tokens: Option<u64>,
     /// What an answer can be at most, in tokens.
     pub max_output_tokens: Option<u64>,
     /// Tokens set aside when the request names no maximum.

@@ -80,6 +80,7 @@ pub struct Bound {
     pub characters: u64,
     pub audio_ms: u64,
     pub search_units: u64,
+    pub web_searches: u64,
     /// The tier that the request asks for; an answer may name another, cheaper or not.
     pub tier: Tier,
 }
@@ -137,6 +138,7 @@ impl Price {
         }
         bill.put(Item::PerRequest, 1, self.unit.per_request);
         bill.put(Item::SearchUnit, bound.search_units, self.unit.per_search_unit);
+        bill.put(Item::WebSearch, bound.web_searches, self.unit.per_web_search);
         bill.put(Item::AudioSeconds, bound.audio_ms, self.unit.per_audio_second);
         bill.put(Item::Characters, bound.characters, self.unit.per_million_characters);
         if bound.images > 0 {

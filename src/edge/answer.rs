@@ -10,6 +10,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use crate::core::api_error::ApiError;
+use crate::core::catalog::Dialect;
 use crate::limits::contract::{RateState, format_reset};
 use crate::pipeline::Exchange;
 use crate::store::contract::RequestId;
@@ -27,7 +28,8 @@ pub async fn json(session: &mut Session, exchange: &Exchange, status: u16, body:
 /// # Errors
 /// As [`json`].
 pub async fn error(session: &mut Session, exchange: &Exchange, error: &ApiError) -> Result<()> {
-    write(session, exchange, error.status(), Some("application/json"), error.to_json(), |head| {
+    let body = error.to_body(exchange.dialect, &exchange.request.to_string());
+    write(session, exchange, error.status(), Some("application/json"), body, |head| {
         if let Some(seconds) = error.retry_after_s() {
             head.insert_header(header::RETRY_AFTER, seconds.to_string())?;
         }
@@ -143,7 +145,11 @@ async fn leave_nothing_unread(session: &mut Session) -> bool {
 
 /// What every answer carries: the request's id, the key's limits, and leave for browsers to read it.
 fn ours(head: &mut ResponseHeader, exchange: &Exchange) -> Result<()> {
-    head.insert_header(REQUEST_ID.clone(), exchange.request.to_string())?;
+    let id = exchange.request.to_string();
+    if exchange.dialect == Dialect::Messages {
+        head.insert_header(ANTHROPIC_REQUEST_ID.clone(), id.as_str())?;
+    }
+    head.insert_header(REQUEST_ID.clone(), id)?;
     head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))?;
     head.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"))?;
     if let Some(rates) = exchange.rates(Instant::now()) {
@@ -163,6 +169,7 @@ fn rate_headers(head: &mut ResponseHeader, rates: &RateState) -> Result<()> {
 }
 
 pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 static RATE_HEADERS: [[HeaderName; 3]; 2] = [
     [
         HeaderName::from_static("x-ratelimit-limit-requests"),

@@ -8,7 +8,9 @@ use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use crate::core::address;
+use crate::core::api_error::ApiError;
 use crate::pipeline::authenticate::Presented;
+use crate::pipeline::rewrite::AnthropicHead;
 
 /// The key, from whichever of its headers. A `Bearer` that is empty is no key.
 pub fn presented(head: &RequestHeader) -> Presented<'_> {
@@ -37,6 +39,35 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
     Some(value[7..].trim_ascii()).filter(|text| !text.is_empty())
 }
 
+/// Whether the client speaks to us as to Anthropic, as far as its head tells.
+pub fn is_anthropic(head: &RequestHeader) -> bool {
+    let path = raw_path(head);
+    head.headers.contains_key(VERSION) || path.ends_with("/messages") || path.ends_with("/messages/count_tokens")
+}
+
+/// What of the head is for an upstream that speaks Anthropic's dialect.
+///
+/// # Errors
+/// 400 for a header that is no plain text, or longer than anybody needs.
+pub fn for_anthropic(head: &RequestHeader) -> Result<AnthropicHead, ApiError> {
+    let joined = |name: &str| -> Result<Option<String>, ApiError> {
+        let wrong = || ApiError::invalid(format!("The header '{name}' must be plain text of at most 1024 bytes."));
+        let mut values = Vec::new();
+        for value in head.headers.get_all(name) {
+            values.push(value.to_str().map_err(|_| wrong())?.trim());
+        }
+        values.retain(|value| !value.is_empty());
+        let joined = values.join(",");
+        if joined.len() > PASSED_BYTES_MAX { Err(wrong()) } else { Ok(Some(joined).filter(|text| !text.is_empty())) }
+    };
+    let query = head.uri.query().unwrap_or_default();
+    Ok(AnthropicHead {
+        version: joined(VERSION)?,
+        beta: joined(BETA)?,
+        beta_in_query: query.split('&').any(|pair| pair == "beta=true"),
+    })
+}
+
 /// The client's address; see [`address::client`].
 pub fn client_address(session: &Session, trusted_proxies: &[IpNet]) -> IpAddr {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
@@ -53,6 +84,9 @@ pub fn raw_path(head: &RequestHeader) -> &str {
     std::str::from_utf8(path).unwrap_or("*")
 }
 
+const VERSION: &str = "anthropic-version";
+const BETA: &str = "anthropic-beta";
+const PASSED_BYTES_MAX: usize = 1_024;
 static KEY_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("api-key"),
@@ -90,6 +124,19 @@ mod tests {
     fn two_different_keys_conflict_and_two_equal_ones_do_not() {
         assert_eq!(presented(&head(&[("authorization", "Bearer a"), ("x-api-key", "b")])), Presented::Conflicting);
         assert_eq!(presented(&head(&[("authorization", "Bearer a"), ("x-api-key", "a")])), Presented::One(b"a"));
+    }
+
+    #[test]
+    fn anthropics_headers_are_taken_as_they_are_or_refused() {
+        let betas = head(&[("anthropic-beta", "a-1, b-2"), ("anthropic-beta", "c-3"), ("anthropic-version", "2023-06-01")]);
+        let passed = for_anthropic(&betas).unwrap();
+        assert_eq!(passed.beta.as_deref(), Some("a-1, b-2,c-3"));
+        assert_eq!(passed.version.as_deref(), Some("2023-06-01"));
+        assert!(!passed.beta_in_query && is_anthropic(&betas) && !is_anthropic(&head(&[])));
+        assert!(for_anthropic(&head(&[("anthropic-beta", &"x".repeat(1_025))])).is_err());
+        assert!(for_anthropic(&head(&[("anthropic-beta", "caf\u{e9}")])).is_err());
+        let asked = RequestHeader::build("POST", b"/v1/messages?x=1&beta=true", None).unwrap();
+        assert!(for_anthropic(&asked).unwrap().beta_in_query && is_anthropic(&asked));
     }
 
     #[test]

@@ -163,6 +163,9 @@ impl ProxyHttp for Edge {
         if let Some((name, value)) = &call.credential {
             fresh.insert_header(*name, value.expose())?;
         }
+        for (name, value) in &call.headers {
+            fresh.insert_header(*name, value.as_str())?;
+        }
         for (name, value) in &upstream.headers {
             fresh.insert_header(name.clone(), value.expose())?;
         }
@@ -316,7 +319,7 @@ impl ProxyHttp for Edge {
             return FailToProxy { error_code: shown.status(), can_reuse_downstream: written.is_ok() };
         }
         if visit.is_event_stream {
-            let event = Bytes::from(shown.to_sse_event());
+            let event = Bytes::from(shown.to_sse_event(exchange.dialect, &exchange.request.to_string()));
             let written = session.downstream_session.write_response_body(event, true).await;
             return FailToProxy { error_code: shown.status(), can_reuse_downstream: written.is_ok() };
         }

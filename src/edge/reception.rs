@@ -7,6 +7,7 @@ use pingora_proxy::Session;
 use serde_json::Value;
 
 use crate::core::api_error::ApiError;
+use crate::core::catalog::Dialect;
 use crate::pipeline::authenticate::{Caller, authenticate};
 use crate::pipeline::{Exchange, Pipeline, lookup, reserve};
 use crate::protocol::endpoint::{Endpoint, Route, resolve};
@@ -27,6 +28,9 @@ pub(super) async fn receive(
     exchange: &mut Exchange,
 ) -> Result<Received, ApiError> {
     let request = session.req_header();
+    if head::is_anthropic(request) {
+        exchange.dialect = Dialect::Messages;
+    }
     let route = resolve(request.method.as_str(), head::raw_path(request), &pipeline.settings.base_paths)?;
     match route {
         Route::Preflight => return Ok(Received::Preflight),
@@ -37,14 +41,19 @@ pub(super) async fn receive(
     let address = head::client_address(session, &pipeline.settings.trusted_proxies);
     let presented = head::presented(request);
     if let Route::Proxy(endpoint) = route {
+        exchange.dialect = endpoint.dialect().unwrap_or(Dialect::Chat);
+        if exchange.dialect == Dialect::Messages {
+            exchange.anthropic = head::for_anthropic(request)?;
+        }
         let caller = exchange.authenticate(presented, address)?;
         return take_in(pipeline, session, exchange, endpoint, &caller).await;
     }
     let caller = authenticate(pipeline, presented, address, exchange.started_at_ms)?;
     let snapshot = pipeline.snapshot();
     Ok(Received::Answer(match route {
-        Route::Models => lookup::models(&snapshot, &caller),
-        Route::Model(name) => lookup::model(&snapshot, &caller, &name)?,
+        Route::Models => lookup::models(&snapshot, &caller, exchange.dialect),
+        Route::Model(name) => lookup::model(&snapshot, &caller, &name, exchange.dialect)?,
+        Route::StoredResponse => return Err(ApiError::invalid(NOTHING_STORED)),
         Route::Key => lookup::key(&caller),
         Route::Request(id) => look_up_request(pipeline, caller, id.to_owned()).await?,
         Route::BillingSubscription => lookup::billing_subscription(&caller),
@@ -62,8 +71,10 @@ async fn take_in(
 ) -> Result<Received, ApiError> {
     exchange.admit(endpoint, caller, Instant::now())?;
     let (body, lease) = body::read(session, pipeline).await?;
-    exchange.prepare(body, lease, Instant::now())?;
-    Ok(Received::ToUpstream)
+    match exchange.prepare(body, lease, Instant::now())? {
+        Some(answer) => Ok(Received::Answer(answer)),
+        None => Ok(Received::ToUpstream),
+    }
 }
 
 async fn look_up_request(pipeline: &Arc<Pipeline>, caller: Caller, id: String) -> Result<Value, ApiError> {
@@ -83,3 +94,7 @@ async fn ready(pipeline: &Arc<Pipeline>) -> Result<Received, ApiError> {
         Err(ApiError::Unavailable { retry_after: reserve::STORAGE_RETRY_AFTER })
     }
 }
+
+/// What is stored of a response is the upstream's, under our credential: no key owns any of it.
+const NOTHING_STORED: &str =
+    "Responses are not stored here: they cannot be fetched, continued, cancelled or deleted. Send the whole input each time.";

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serde_json::{Value, json};
 
 use crate::core::api_error::{ApiError, Purse};
 use crate::core::bill::Bill;
-use crate::core::catalog::OnDisconnect;
+use crate::core::catalog::{Dialect, OnDisconnect};
 use crate::core::money::Nano;
 use crate::core::usage::Usage;
 use crate::ledger::Hold;
@@ -29,7 +30,7 @@ use super::authenticate::{self, Caller, Presented};
 use super::memory::BodyLease;
 use super::meter::{Meter, Step};
 use super::reserve::{self, Asked, Reservation};
-use super::rewrite::{self, UpstreamCall};
+use super::rewrite::{self, AnthropicHead, UpstreamCall};
 use super::route::{self, Route};
 use super::{Pipeline, admit, record, settle};
 
@@ -39,6 +40,9 @@ pub struct Exchange {
     pub started: Instant,
     pub started_at_ms: i64,
     pub endpoint: Option<Endpoint>,
+    /// What the client speaks: our errors are written in it.
+    pub dialect: Dialect,
+    pub anthropic: AnthropicHead,
     pub caller: Option<Caller>,
     /// Shared with nobody but [`Exchange::slots_release`].
     permit: Option<Arc<Mutex<Permit>>>,
@@ -112,6 +116,8 @@ impl Exchange {
             started: now,
             started_at_ms: now_ms,
             endpoint: None,
+            dialect: Dialect::Chat,
+            anthropic: AnthropicHead::default(),
             caller: None,
             permit: None,
             refused_rates: None,
@@ -161,11 +167,12 @@ impl Exchange {
         Ok(())
     }
 
-    /// Understands the body, finds who can answer it, and sets aside its price.
+    /// Understands the body, finds who can answer it, and sets aside its price. `Some`: the answer itself, for which no
+    /// upstream is needed.
     ///
     /// # Errors
     /// 400, 422, 429, 402, 500, 503, in this order of precedence.
-    pub fn prepare(&mut self, body: Bytes, lease: BodyLease, now: Instant) -> Result<(), ApiError> {
+    pub fn prepare(&mut self, body: Bytes, lease: BodyLease, now: Instant) -> Result<Option<Value>, ApiError> {
         let (Some(endpoint), Some(caller), Some(permit)) = (self.endpoint, &self.caller, &self.permit) else {
             return Err(ApiError::Server);
         };
@@ -178,7 +185,13 @@ impl Exchange {
         self.reservation = Some(reserve::reserve(&self.pipeline, caller, &mut permit.lock(), &asked, now)?);
         self.body = body;
         self._body_lease = Some(lease);
-        Ok(())
+        if endpoint == Endpoint::CountTokens && !route.has_more() {
+            // Nobody counts for this model: its answers have taught how many bytes a token has.
+            let calibration = route.snapshot.calibration(&route.model.name);
+            let tokens = calibration.input_tokens(facts.text_bytes).saturating_add(facts.other_tokens);
+            return Ok(Some(json!({"input_tokens": tokens})));
+        }
+        Ok(None)
     }
 
     /// We say no. A refused request uses up nothing, and its answer's headers already say so.
@@ -211,7 +224,7 @@ impl Exchange {
 
     pub fn upstream_call(&self) -> Option<UpstreamCall> {
         let (endpoint, facts, attempt) = (self.endpoint?, self.facts.as_ref()?, self.attempt.as_ref()?);
-        Some(rewrite::rewrite(endpoint, facts, &self.body, &attempt.candidate, attempt.secret.as_ref()))
+        Some(rewrite::rewrite(endpoint, facts, &self.body, &attempt.candidate, attempt.secret.as_ref(), &self.anthropic))
     }
 
     /// A try failed. True: another upstream can take over. False: this was the last word, and it is in `end`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::core::api_error::ApiError;
-use crate::core::catalog::Model;
+use crate::core::catalog::{Dialect, Model};
 use crate::core::money::{Markup, Nano, Pico};
 use crate::core::price::{Price, Rate};
 use crate::core::usage::Tier;
@@ -20,25 +20,31 @@ use super::reserve::STORAGE_RETRY_AFTER;
 use super::route;
 use super::{Pipeline, Snapshot};
 
-/// OpenAI's list shape, plus `pricing`. Every model that this key may use, by its name and by each alias.
-pub fn models(snapshot: &Snapshot, caller: &Caller) -> Value {
+/// The client's list shape, plus `pricing`. Every model that this key may use, by its name and by each alias.
+pub fn models(snapshot: &Snapshot, caller: &Caller, dialect: Dialect) -> Value {
     let named = snapshot.catalog.models.iter().flat_map(|model| {
         let names = std::iter::once(&model.name).chain(&model.aliases);
         names.map(move |name| (name, model))
     });
     let data: Vec<Value> = named
         .filter(|(name, _)| route::find(snapshot, caller, name).is_some())
-        .map(|(name, model)| model_object(name, model, snapshot, caller))
+        .map(|(name, model)| model_object(name, model, snapshot, caller, dialect))
         .collect();
-    json!({"object": "list", "data": data})
+    match dialect {
+        Dialect::Messages => {
+            let (first, last) = (data.first().map(|model| &model["id"]), data.last().map(|model| &model["id"]));
+            json!({"first_id": first, "last_id": last, "has_more": false, "data": data})
+        }
+        Dialect::Chat | Dialect::Responses => json!({"object": "list", "data": data}),
+    }
 }
 
 /// # Errors
 /// 404 for a model that does not exist or is not this key's: the same answer for both.
-pub fn model(snapshot: &Snapshot, caller: &Caller, name: &str) -> Result<Value, ApiError> {
+pub fn model(snapshot: &Snapshot, caller: &Caller, name: &str, dialect: Dialect) -> Result<Value, ApiError> {
     let model = route::find(snapshot, caller, name)
         .ok_or_else(|| ApiError::ModelNotFound { model: name.chars().take(128).collect(), by_path: true })?;
-    Ok(model_object(name, &model, snapshot, caller))
+    Ok(model_object(name, &model, snapshot, caller, dialect))
 }
 
 /// The presented key's own state.
@@ -118,14 +124,27 @@ fn dollars(amount: Nano) -> Value {
     serde_json::from_str(&amount.to_string()).unwrap_or(Value::Null)
 }
 
-fn model_object(name: &str, model: &Arc<Model>, snapshot: &Snapshot, caller: &Caller) -> Value {
+fn model_object(name: &str, model: &Arc<Model>, snapshot: &Snapshot, caller: &Caller, dialect: Dialect) -> Value {
+    let pricing = pricing(&model.price, caller.group.markup, &snapshot.catalog.currency);
+    if dialect == Dialect::Messages {
+        return json!({
+            "type": "model",
+            "id": name,
+            "display_name": name,
+            // Nobody here knows: Anthropic's word for that is the epoch.
+            "created_at": "1970-01-01T00:00:00Z",
+            "max_input_tokens": model.max_input_tokens,
+            "max_tokens": model.max_output_tokens,
+            "pricing": pricing,
+        });
+    }
     json!({
         "id": name,
         "object": "model",
         "created": 0,
         "owned_by": "tollgate",
         "max_output_tokens": model.max_output_tokens,
-        "pricing": pricing(&model.price, caller.group.markup, &snapshot.catalog.currency),
+        "pricing": pricing,
     })
 }
 

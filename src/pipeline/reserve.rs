@@ -44,11 +44,14 @@ pub fn reserve(
     asked: &Asked<'_>,
     now: Instant,
 ) -> Result<Reservation, ApiError> {
-    let bound = bound(asked.endpoint, asked.facts, asked.model);
+    let bound = bound(asked.endpoint, asked.facts, asked.model)?;
     let tokens = bound.input_tokens.saturating_add(bound.output_tokens);
     permit.take_tokens(tokens, now).map_err(|refusal| ApiError::from(&refusal))?;
 
-    let amount = asked.model.price.ceiling(&bound, asked.started_at_ms, caller.group.markup);
+    let amount = match asked.endpoint.is_free() {
+        true => Nano::ZERO,
+        false => asked.model.price.ceiling(&bound, asked.started_at_ms, caller.group.markup),
+    };
     let request = NewHold {
         request: asked.request,
         endpoint: asked.endpoint.label(),
@@ -63,8 +66,22 @@ pub fn reserve(
     }
 }
 
-/// The most that an answer to this request may hold.
-fn bound(endpoint: Endpoint, facts: &Facts, model: &Model) -> Bound {
+/// The most that this request and its answer may hold.
+///
+/// # Errors
+/// 400 if part of the input is stored with the upstream and nobody knows how much the model can take at most.
+fn bound(endpoint: Endpoint, facts: &Facts, model: &Model) -> Result<Bound, ApiError> {
+    if endpoint.is_free() {
+        return Ok(Bound::default());
+    }
+    let input_tokens = match (facts.unseen_input, model.max_input_tokens) {
+        (None, _) => facts.input_tokens,
+        (Some(_), Some(most)) => most.max(facts.input_tokens),
+        (Some(field), None) => {
+            let message = format!("'{field}' needs a model whose longest input is known here: send the whole input.");
+            return Err(ApiError::invalid_param(field, message));
+        }
+    };
     let each = match (facts.max_output_tokens, model.max_output_tokens) {
         (Some(asked), Some(most)) => asked.min(most),
         (Some(asked), None) => asked,
@@ -76,15 +93,17 @@ fn bound(endpoint: Endpoint, facts: &Facts, model: &Model) -> Bound {
         }
         Endpoint::CountTokens | Endpoint::Embeddings | Endpoint::ImagesGenerations => 0,
     };
-    Bound {
-        input_tokens: facts.input_tokens,
+    Ok(Bound {
+        // What is found on the web is input too.
+        input_tokens: input_tokens.saturating_add(facts.web_searches.saturating_mul(SEARCH_INPUT_TOKENS)),
         output_tokens,
         images: facts.images,
         image_kind: facts.image_kind.clone(),
         characters: facts.characters,
+        web_searches: facts.web_searches,
         tier: facts.tier,
         ..Bound::default()
-    }
+    })
 }
 
 fn refused(error: ReserveError) -> ApiError {
@@ -98,4 +117,6 @@ fn refused(error: ReserveError) -> ApiError {
     }
 }
 
+/// What one search brings in; OpenAI's smaller models count exactly this.
+const SEARCH_INPUT_TOKENS: u64 = 8_000;
 pub const STORAGE_RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(2);

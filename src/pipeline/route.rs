@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::core::api_error::ApiError;
-use crate::core::catalog::{Candidate, Dialect, Model, UpstreamKind};
+use crate::core::catalog::{Candidate, Model, UpstreamKind};
 use crate::protocol::endpoint::Endpoint;
 
 use super::Snapshot;
@@ -38,7 +38,7 @@ impl Route {
 
 /// # Errors
 /// 422 if the model does not exist or is not this key's; 400 if it has no upstream for this endpoint; 500 if none of
-/// them is usable at the moment.
+/// them is usable at the moment. Tokens can be counted without any.
 pub fn route(
     snapshot: Arc<Snapshot>,
     caller: &Caller,
@@ -48,13 +48,14 @@ pub fn route(
 ) -> Result<Route, ApiError> {
     let model = find(&snapshot, caller, asked_model)
         .ok_or_else(|| ApiError::ModelNotFound { model: shown(asked_model), by_path: false })?;
-    if !model.candidates.iter().any(|candidate| serves(candidate, endpoint)) {
+    let is_needed = endpoint != Endpoint::CountTokens;
+    if is_needed && !model.candidates.iter().any(|candidate| serves(candidate, endpoint)) {
         let message = format!("The model '{}' cannot be used with this endpoint.", model.name);
         return Err(ApiError::invalid_param("model", message));
     }
     let mut order = snapshot.fleet.order(&model, now);
     order.retain(|index| model.candidates.get(*index).is_some_and(|candidate| serves(candidate, endpoint)));
-    if order.is_empty() {
+    if is_needed && order.is_empty() {
         return Err(ApiError::Server);
     }
     Ok(Route { snapshot, model, order, next: 0 })
@@ -69,10 +70,9 @@ pub fn find(snapshot: &Snapshot, caller: &Caller, name: &str) -> Option<Arc<Mode
 
 fn serves(candidate: &Candidate, endpoint: Endpoint) -> bool {
     let upstream = &candidate.upstream;
-    match (upstream.kind, endpoint) {
-        (UpstreamKind::Anthropic, _) => false,
-        (_, Endpoint::ChatCompletions) => upstream.speaks.contains(&Dialect::Chat),
-        _ => endpoint.dialect().is_none(),
+    match endpoint.dialect() {
+        Some(dialect) => upstream.speaks.contains(&dialect),
+        None => upstream.kind != UpstreamKind::Anthropic,
     }
 }
 

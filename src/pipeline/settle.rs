@@ -9,6 +9,7 @@ use crate::core::bill::Bill;
 use crate::core::money::Nano;
 use crate::core::price::Bound;
 use crate::core::usage::{ImageKind, Usage};
+use crate::protocol::endpoint::Endpoint;
 use crate::protocol::stream;
 use crate::store::contract::{Outcome, RequestRow};
 
@@ -26,6 +27,7 @@ pub fn settle(exchange: &mut Exchange, end: &End, now: Instant) -> Option<Reques
             estimated = true;
             estimated_pictures(exchange, &usage)
         }
+        Outcome::Ok if exchange.endpoint.is_some_and(Endpoint::is_free) => None,
         // A price per request is due for a whole answer even if it used no tokens.
         Outcome::Ok => exchange.bill(&usage),
         Outcome::ClientGone | Outcome::UpstreamCut if usage != Usage::default() => exchange.bill(&usage),
@@ -49,6 +51,9 @@ pub fn usage_so_far(exchange: &Exchange) -> (Usage, bool) {
     let Some(facts) = exchange.meter.as_ref().and_then(|meter| meter.facts()) else {
         return (Usage::default(), false);
     };
+    if exchange.endpoint.is_some_and(Endpoint::is_free) {
+        return (Usage::default(), false);
+    }
     let cut = matches!(exchange.end, Some(End::UpstreamCut | End::FundsExhausted(_) | End::ClientGone));
     match &facts.usage {
         Some(reported) => {
@@ -65,6 +70,7 @@ pub fn usage_so_far(exchange: &Exchange) -> (Usage, bool) {
             let usage = Usage {
                 input_text: estimated_input(exchange),
                 output_text: estimated_output(exchange, facts),
+                web_searches: facts.web_searches,
                 tier: facts.tier.unwrap_or_default(),
                 ..Usage::default()
             };
@@ -133,7 +139,7 @@ fn name_images(exchange: &Exchange, usage: &mut Usage) {
 fn learn(exchange: &Exchange, usage: &Usage) {
     let (Some(route), Some(facts), Some(meter)) = (&exchange.route, &exchange.facts, &exchange.meter) else { return };
     let calibration = route.snapshot.calibration(&route.model.name);
-    if facts.other_tokens == 0 {
+    if facts.other_tokens == 0 && facts.unseen_input.is_none() && facts.web_searches == 0 {
         calibration.observe_input(facts.text_bytes, usage.input_total());
     }
     if let Some(answer) = meter.facts().filter(|_| usage.output_reasoning == 0) {

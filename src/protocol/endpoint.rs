@@ -95,6 +95,8 @@ pub enum Route<'a> {
     /// The model's id, decoded: clients write `org/model` as it is or as `org%2Fmodel`.
     Model(Cow<'a, str>),
     Key,
+    /// A response that an upstream may have stored, and what can be asked of it. Nothing is stored here.
+    StoredResponse,
     /// A request's id, as it was written.
     Request(&'a str),
     BillingSubscription,
@@ -112,6 +114,11 @@ impl Route<'_> {
             Route::Preflight => "OPTIONS",
             _ => "GET",
         }
+    }
+
+    /// A stored response may be asked for, deleted and cancelled: every way to ask gets the same clear answer.
+    fn allows(&self, method: &str) -> bool {
+        method == self.method() || *self == Route::StoredResponse && matches!(method, "POST" | "DELETE")
     }
 }
 
@@ -155,7 +162,7 @@ pub fn resolve<'a>(method: &str, raw_path: &'a str, base_paths: &[String]) -> Re
     };
     match method {
         "OPTIONS" => Ok(Route::Preflight),
-        _ if method == route.method() => Ok(route),
+        _ if route.allows(method) => Ok(route),
         _ => Err(RouteError::MethodNotAllowed { allow: route.method() }),
     }
 }
@@ -191,6 +198,9 @@ fn find_below_base(path: &str) -> Option<Route<'_>> {
     }
     if let Some(id) = path.strip_prefix("/models/").filter(|id| !id.is_empty()) {
         return Some(Route::Model(Cow::Borrowed(id)));
+    }
+    if path.strip_prefix("/responses/").is_some_and(|rest| !rest.is_empty() && !rest.ends_with('/')) {
+        return Some(Route::StoredResponse);
     }
     if let Some(id) = path.strip_prefix("/requests/").filter(|id| !id.is_empty() && !id.contains('/')) {
         return Some(Route::Request(id));
@@ -398,6 +408,21 @@ mod tests {
         assert_eq!(resolve("OPTIONS", "/v1/models/a%2Fb", &bases()), Ok(Route::Preflight));
         assert_eq!(resolve("OPTIONS", "/nothing", &bases()), Err(RouteError::NotFound));
         assert_eq!(resolve("OPTIONS", "/v1/../models", &bases()), Err(RouteError::Malformed));
+    }
+
+    #[test]
+    fn stored_responses_are_known_and_nothing_beside_them() {
+        for (method, path) in [
+            ("GET", "/v1/responses/resp_1"),
+            ("DELETE", "/v1/responses/resp_1"),
+            ("POST", "/v1/responses/resp_1/cancel"),
+            ("GET", "/v1/responses/resp_1/input_items"),
+        ] {
+            assert_eq!(resolve(method, path, &bases()), Ok(Route::StoredResponse), "{method} {path}");
+        }
+        assert_eq!(get("/v1/responses/"), Err(RouteError::NotFound));
+        assert_eq!(resolve("PUT", "/v1/responses/r", &bases()), Err(RouteError::MethodNotAllowed { allow: "GET" }));
+        assert_eq!(resolve("DELETE", "/v1/models", &bases()), Err(RouteError::MethodNotAllowed { allow: "GET" }));
     }
 
     #[test]

@@ -16,5 +16,6 @@ pub mod request;
 mod scan;
 pub mod sse;
 pub mod stream;
+mod tools;
 pub mod usage;
 pub mod whole;

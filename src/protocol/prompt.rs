@@ -20,6 +20,8 @@ pub(super) struct Tally {
     tools: u64,
     /// Tokens of what is not text: media and token ids.
     pub(super) other_tokens: u64,
+    /// Items that name what the upstream has stored: nobody here knows how long that is.
+    pub(super) references: u64,
 }
 
 impl Tally {
@@ -86,6 +88,12 @@ impl Tally {
         })
     }
 
+    /// One tool that was read already, of so many bytes.
+    pub(super) fn add_tool(&mut self, bytes: usize) {
+        self.tools += 1;
+        self.add_text(bytes);
+    }
+
     pub(super) fn schema(&mut self, reader: &mut Reader) -> Result<(), JsonError> {
         let start = reader.value_start();
         reader.skip()?;
@@ -122,8 +130,14 @@ impl Tally {
         if reader.kind()? != Kind::Object {
             return self.text(reader);
         }
-        reader.object(|reader, name| match name {
-            "content" => self.content(reader),
+        reader.object(|reader, name| match (name, reader.kind()?) {
+            ("content" | "output", _) => self.content(reader),
+            ("type", Kind::String) => {
+                let kind = reader.string()?;
+                self.references += u64::from(kind.decoded() == "item_reference");
+                self.add_text(kind.decoded_bytes);
+                Ok(())
+            }
             _ => self.text(reader),
         })
     }
@@ -140,9 +154,20 @@ impl Tally {
         if reader.kind()? != Kind::Object {
             return self.text(reader);
         }
+        let (mut is_document, mut source) = (false, None);
         reader.object(|reader, name| {
             let tokens = match name {
-                "type" => return reader.skip(),
+                "type" => {
+                    is_document = reader.kind()? == Kind::String && reader.string()?.decoded() == "document";
+                    return Ok(());
+                }
+                // Anthropic's: what it is a source of, its neighbour `type` says.
+                "source" => {
+                    source = Some(Source::read(reader, self)?);
+                    return Ok(());
+                }
+                // The result of a tool, in parts of its own.
+                "content" => return self.content(reader),
                 "image_url" | "image" | "image_base64" => {
                     reader.skip()?;
                     IMAGE_TOKENS
@@ -150,16 +175,58 @@ impl Tally {
                 "input_audio" => audio_tokens(reader)?,
                 "audio_url" => media_tokens(reader, COMPRESSED_AUDIO_BYTES_PER_TOKEN)?,
                 "video_url" => media_tokens(reader, VIDEO_BYTES_PER_TOKEN)?,
-                "file" => media_tokens(reader, FILE_BYTES_PER_TOKEN)?,
+                "file" | "file_data" | "file_id" | "file_url" => media_tokens(reader, FILE_BYTES_PER_TOKEN)?,
                 _ => return self.text(reader),
             };
             self.other_tokens = self.other_tokens.saturating_add(tokens);
-            Ok(())
-        })
+            Ok::<(), JsonError>(())
+        })?;
+        let tokens = source.map_or(0, |source| source.tokens(is_document));
+        self.other_tokens = self.other_tokens.saturating_add(tokens);
+        Ok(())
     }
 
     fn add_text(&mut self, bytes: usize) {
         self.text_bytes = self.text_bytes.saturating_add(bytes as u64);
+    }
+}
+
+/// `{"type": "base64", "data": …}`, or an address or an id, or, for documents, plain text or parts.
+#[derive(Default)]
+struct Source {
+    base64_bytes: u64,
+    is_text: bool,
+}
+
+impl Source {
+    fn read(reader: &mut Reader, around: &mut Tally) -> Result<Source, JsonError> {
+        let mut source = Source::default();
+        if reader.kind()? != Kind::Object {
+            around.text(reader)?;
+            return Ok(source);
+        }
+        reader.object(|reader, name| {
+            match (name, reader.kind()?) {
+                ("type", Kind::String) => source.is_text = matches!(&*reader.string()?.decoded(), "text" | "content"),
+                ("data", Kind::String) => source.base64_bytes = reader.string()?.decoded_bytes as u64,
+                ("content", _) => around.content(reader)?,
+                _ => reader.skip()?,
+            }
+            Ok::<(), JsonError>(())
+        })?;
+        if source.is_text {
+            around.text_bytes = around.text_bytes.saturating_add(source.base64_bytes);
+        }
+        Ok(source)
+    }
+
+    fn tokens(&self, is_document: bool) -> u64 {
+        match (self.is_text, is_document) {
+            (true, _) => 0,
+            (_, false) => IMAGE_TOKENS,
+            (_, true) if self.base64_bytes < REFERENCE_BYTES_MAX => UNSEEN_MEDIA_TOKENS,
+            (_, true) => tokens_of_base64(self.base64_bytes, FILE_BYTES_PER_TOKEN).max(MEDIA_TOKENS_MIN),
+        }
     }
 }
 

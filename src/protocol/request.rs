@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::endpoint::Endpoint;
 use super::json::{JsonError, Kind, Reader};
 use super::prompt::Tally;
+use super::tools::{self, Searches};
 use crate::core::api_error::ApiError;
 use crate::core::usage::{COUNT_MAX, ImageKind, Tier};
 
@@ -41,6 +42,10 @@ pub struct Facts {
     pub image_kind: ImageKind,
     /// Characters to be spoken.
     pub characters: u64,
+    /// Searches of the web that are allowed.
+    pub web_searches: u64,
+    /// The field that adds input which only the upstream can see, such as a conversation that it has stored.
+    pub unseen_input: Option<&'static str>,
     model_span: Range<usize>,
     stream_options: StreamOptions,
 }
@@ -92,6 +97,9 @@ struct Draft {
     tier: Tier,
     image_kind: ImageKind,
     input: Tally,
+    searches: Searches,
+    calls_max: Option<u64>,
+    unseen_input: Option<&'static str>,
 }
 
 impl Draft {
@@ -133,12 +141,31 @@ impl Draft {
             }
             ("size", ImagesGenerations) => self.image_kind.size = read_label(reader, name)?.unwrap_or_default(),
             ("quality", ImagesGenerations) => self.image_kind.quality = read_label(reader, name)?.unwrap_or_default(),
-            ("tools" | "functions", _) => self.input.tools(reader)?,
+            ("tools" | "functions", _) => tools::read(endpoint, reader, &mut self.input, &mut self.searches)?,
+            ("max_tool_calls", Responses) => self.calls_max = read_integer(reader, name, COUNT_MAX)?,
+            ("background", Responses) if read_boolean(reader, name)?.unwrap_or(false) => {
+                let message = "Responses in the background are not served here: leave 'background' out.";
+                return Err(ApiError::invalid_param(name, message));
+            }
+            ("background", Responses) => {}
+            ("previous_response_id", Responses) => self.unseen(reader, "previous_response_id")?,
+            ("conversation", Responses) => self.unseen(reader, "conversation")?,
+            ("prompt", Responses) => self.unseen(reader, "prompt")?,
+            ("speed", Messages) => read_priced_choice(reader, name, "standard")?,
+            ("inference_geo", Messages) => read_priced_choice(reader, name, "global")?,
             ("response_format", _) => self.input.schema(reader)?,
             ("instructions" | "system" | "suffix" | "documents" | "prediction", _) => self.input.text(reader)?,
             _ => reader.skip()?,
         }
         Ok(())
+    }
+
+    /// A field that brings in what the upstream has stored.
+    fn unseen(&mut self, reader: &mut Reader, name: &'static str) -> Result<(), ApiError> {
+        if reader.kind()? != Kind::Null {
+            self.unseen_input = Some(name);
+        }
+        Ok(reader.skip()?)
     }
 
     fn into_facts(self, endpoint: Endpoint) -> Result<Facts, ApiError> {
@@ -174,6 +201,8 @@ impl Draft {
             images,
             image_kind: self.image_kind,
             characters: 0,
+            web_searches: self.searches.bound(self.calls_max),
+            unseen_input: self.unseen_input.or((self.input.references > 0).then_some("input")),
             model_span,
             stream_options: self.stream_options,
         })
@@ -291,6 +320,17 @@ fn read_label(reader: &mut Reader, param: &str) -> Result<Option<String>, ApiErr
         return Err(wrong(param, &format!("a string of at most {LABEL_BYTES_MAX} bytes")));
     }
     Ok(Some(text.decoded().into_owned()))
+}
+
+/// A field whose other choices multiply the price, by factors that no price list here has.
+fn read_priced_choice(reader: &mut Reader, param: &str, only: &str) -> Result<(), ApiError> {
+    match read_label(reader, param)? {
+        Some(label) if label != only => {
+            let message = format!("'{param}' can only be '{only}' here: anything else has no price.");
+            Err(ApiError::invalid_param(param, message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn expect(reader: &mut Reader, param: &str, kinds: &[Kind], must_be: impl AsRef<str>) -> Result<(), ApiError> {

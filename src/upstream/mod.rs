@@ -147,6 +147,6 @@ pub const REFRESH_ADDRESSES_EVERY_S: u64 = 30;
 const LOOK_UPS_MAX: usize = 8;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

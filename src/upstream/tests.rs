@@ -23,6 +23,7 @@ fn model(catalog: &Catalog) -> Model {
         aliases: Vec::new(),
         candidates: catalog.upstreams.iter().enumerate().map(candidate).collect(),
         price: Arc::default(),
+        max_input_tokens: None,
         max_output_tokens: None,
         output_hold: 1,
     }
