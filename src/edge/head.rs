@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn anthropics_headers_are_taken_as_they_are_or_refused() {
-        let betas = head(&[("anthropic-beta", "a-1, b-2"), ("anthropic-beta", "c-3"), ("anthropic-version", "2023-06-01")]);
+        let betas =
+            head(&[("anthropic-beta", "a-1, b-2"), ("anthropic-beta", "c-3"), ("anthropic-version", "2023-06-01")]);
         let passed = for_anthropic(&betas).unwrap();
         assert_eq!(passed.beta.as_deref(), Some("a-1, b-2,c-3"));
         assert_eq!(passed.version.as_deref(), Some("2023-06-01"));

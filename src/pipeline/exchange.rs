@@ -224,7 +224,14 @@ impl Exchange {
 
     pub fn upstream_call(&self) -> Option<UpstreamCall> {
         let (endpoint, facts, attempt) = (self.endpoint?, self.facts.as_ref()?, self.attempt.as_ref()?);
-        Some(rewrite::rewrite(endpoint, facts, &self.body, &attempt.candidate, attempt.secret.as_ref(), &self.anthropic))
+        Some(rewrite::rewrite(
+            endpoint,
+            facts,
+            &self.body,
+            &attempt.candidate,
+            attempt.secret.as_ref(),
+            &self.anthropic,
+        ))
     }
 
     /// A try failed. True: another upstream can take over. False: this was the last word, and it is in `end`.

@@ -120,7 +120,9 @@ mod tests {
         upstream.kind = kind;
         upstream.api_version = api_version.map(str::to_owned);
         let candidate = Candidate { upstream: Arc::new(upstream), model: "my gpt".into(), priority: 0, weight: 1 };
-        let body = Bytes::from_static(br#"{"model":"m","messages":[{"role":"user","content":"hi"}],"input":"hi","prompt":"hi"}"#);
+        let body = Bytes::from_static(
+            br#"{"model":"m","messages":[{"role":"user","content":"hi"}],"input":"hi","prompt":"hi"}"#,
+        );
         let facts = understand(endpoint, &body).unwrap();
         rewrite(endpoint, &facts, &body, &candidate, Some(&Secret::new("sk-1")), head)
     }
@@ -150,7 +152,10 @@ mod tests {
         let head = AnthropicHead { version: None, beta: Some("b-1".into()), beta_in_query: true };
         let messages = call(UpstreamKind::Anthropic, None, Endpoint::CountTokens, &head);
         assert_eq!(messages.path_and_query, "/v1/messages/count_tokens?beta=true");
-        assert_eq!(messages.headers, [("anthropic-version", "2023-06-01".to_owned()), ("anthropic-beta", "b-1".to_owned())]);
+        assert_eq!(
+            messages.headers,
+            [("anthropic-version", "2023-06-01".to_owned()), ("anthropic-beta", "b-1".to_owned())]
+        );
         assert_eq!(messages.credential.unwrap().0, "x-api-key");
         let chat = call(UpstreamKind::Openai, None, Endpoint::ChatCompletions, &head);
         assert_eq!((chat.path_and_query.as_str(), chat.headers.len()), ("/v1/chat/completions", 0));

@@ -34,6 +34,8 @@ mod console_reading;
 mod console_operations;
 // A disk without room.
 mod disk;
+// Three dialects of chat.
+mod dialects;
 // How a request ended, and what it costs therefore.
 mod endings;
 // The edge's own TLS.

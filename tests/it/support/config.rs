@@ -50,8 +50,9 @@ impl Config {
         let keys =
             if more.contains("api_keys") { String::new() } else { format!(", api_keys: [upstream-key-{place}]") };
         let more = if more.is_empty() { String::new() } else { format!(", {more}") };
+        let kind = if more.contains("kind: ") { "" } else { "kind: openai, " };
         let route = format!("priority: {place}");
-        self.upstreams.push((format!("{{kind: openai, base_url: \"{base_url}\"{keys}{more}}}"), route));
+        self.upstreams.push((format!("{{{kind}base_url: \"{base_url}\"{keys}{more}}}"), route));
         self
     }
 

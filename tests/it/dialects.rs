@@ -1,0 +1,481 @@
+//! Three dialects of chat: what a client of each sends, gets and pays, whichever its upstream speaks.
+
+use serde_json::{Value, json};
+
+use crate::support::upstream::{chat_completion, chunk, event, usage};
+use crate::support::*;
+
+/// What a provider of each dialect reports for the same: 1000 tokens in, 600 of them from its cache, 100 out.
+const CHARGE: &str = "0.000165";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    Chat,
+    Responses,
+    Messages,
+}
+
+use Speech::{Chat, Messages, Responses};
+
+impl Speech {
+    fn path(self) -> &'static str {
+        match self {
+            Chat => "/v1/chat/completions",
+            Responses => "/v1/responses",
+            Messages => "/v1/messages",
+        }
+    }
+
+    /// An upstream that speaks nothing else.
+    fn config(self) -> &'static str {
+        match self {
+            Chat => "speaks: [chat]",
+            Responses => "speaks: [responses]",
+            Messages => "kind: anthropic",
+        }
+    }
+
+    fn question(self, stream: bool) -> Value {
+        match self {
+            Chat | Messages => json!({
+                "model": "chat-model", "max_tokens": 500, "stream": stream,
+                "messages": [{"role": "user", "content": "hi"}],
+            }),
+            Responses => json!({"model": "chat-model", "max_output_tokens": 500, "stream": stream, "input": "hi"}),
+        }
+    }
+
+    fn usage(self) -> Value {
+        match self {
+            Chat => json!({
+                "prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100,
+                "prompt_tokens_details": {"cached_tokens": 600},
+            }),
+            Responses => json!({
+                "input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100,
+                "input_tokens_details": {"cached_tokens": 600}, "output_tokens_details": {"reasoning_tokens": 0},
+            }),
+            Messages => json!({"input_tokens": 400, "cache_read_input_tokens": 600, "output_tokens": 100}),
+        }
+    }
+
+    /// A whole answer that says `hello`.
+    fn whole(self) -> Value {
+        match self {
+            Chat => chat_completion("hello", self.usage()),
+            Responses => response("completed", json!([output_message("hello")]), self.usage()),
+            Messages => json!({
+                "id": "msg_1", "type": "message", "role": "assistant", "model": "provider-chat",
+                "content": [{"type": "text", "text": "hello"}], "stop_reason": "end_turn", "stop_sequence": null,
+                "usage": self.usage(),
+            }),
+        }
+    }
+
+    /// The same in events, its text in two pieces.
+    fn events(self) -> Vec<String> {
+        match self {
+            Chat => upstream::chat_events(&["hel", "lo"], self.usage()),
+            Responses => {
+                let mut events = response_events(&["hel", "lo"]);
+                let whole = response("completed", json!([output_message("hello")]), self.usage());
+                events.push(named(&json!({"type": "response.completed", "sequence_number": 9, "response": whole})));
+                events
+            }
+            Messages => {
+                let mut events =
+                    message_events(&["hel", "lo"], &json!({"input_tokens": 400, "cache_read_input_tokens": 600}));
+                events.push(named(&json!({
+                    "type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null},
+                    "usage": {"output_tokens": 100},
+                })));
+                events.push(named(&json!({"type": "message_stop"})));
+                events
+            }
+        }
+    }
+
+    /// Answers every request in this dialect, streamed where it is asked to.
+    fn upstream(self) -> Upstream {
+        Upstream::start(move |request, _| {
+            if request.json()["stream"] == true { streamed(&self.events()) } else { Reply::json(&self.whole()) }
+        })
+    }
+}
+
+fn response(status: &str, output: Value, usage: Value) -> Value {
+    json!({
+        "id": "resp_1", "object": "response", "created_at": 1, "status": status, "error": null,
+        "incomplete_details": null, "model": "provider-chat", "output": output, "parallel_tool_calls": true,
+        "tool_choice": "auto", "tools": [], "usage": usage,
+    })
+}
+
+fn output_message(text: &str) -> Value {
+    json!({
+        "type": "message", "id": "msg_1", "status": "completed", "role": "assistant",
+        "content": [{"type": "output_text", "text": text, "annotations": []}],
+    })
+}
+
+/// The beginning of a streamed response, up to its last word.
+fn response_events(texts: &[&str]) -> Vec<String> {
+    let begun = response("in_progress", json!([]), Value::Null);
+    let mut events = vec![
+        json!({"type": "response.created", "sequence_number": 0, "response": begun}),
+        json!({"type": "response.output_item.added", "sequence_number": 1, "output_index": 0,
+            "item": {"type": "message", "id": "msg_1", "status": "in_progress", "role": "assistant", "content": []}}),
+    ];
+    events.extend(texts.iter().map(|text| {
+        json!({"type": "response.output_text.delta", "sequence_number": 2, "item_id": "msg_1", "output_index": 0,
+            "content_index": 0, "delta": text})
+    }));
+    events.iter().map(named).collect()
+}
+
+/// The beginning of a streamed message, up to its last word.
+fn message_events(texts: &[&str], usage: &Value) -> Vec<String> {
+    let mut usage = usage.clone();
+    usage["output_tokens"] = json!(1);
+    let mut events = vec![
+        json!({"type": "message_start", "message": {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "provider-chat", "content": [],
+            "stop_reason": null, "stop_sequence": null, "usage": usage,
+        }}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+        json!({"type": "ping"}),
+    ];
+    events.extend(
+        texts.iter().map(
+            |text| json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}),
+        ),
+    );
+    events.push(json!({"type": "content_block_stop", "index": 0}));
+    events.iter().map(named).collect()
+}
+
+/// An event with its name, as these two dialects write them.
+fn named(data: &Value) -> String {
+    format!("event: {}\n{}", data["type"].as_str().unwrap(), event(data))
+}
+
+fn streamed(events: &[String]) -> Reply {
+    events.iter().fold(Reply::stream_head(), |reply, event| reply.then_chunk(event)).end()
+}
+
+fn chain(upstreams: &[(&Upstream, Speech)]) -> Config {
+    upstreams.iter().fold(Config::new(), |config, (upstream, speech)| config.upstream(upstream, speech.config()))
+}
+
+#[track_caller]
+fn assert_charged(record: &Value, charge: &str, tokens: [u64; 3]) {
+    assert_eq!(record["charge"], charge, "{record:#}");
+    let counted = ["input_tokens", "cached_input_tokens", "output_tokens"];
+    assert_eq!(counted.map(|field| record[field].as_u64().unwrap()), tokens, "{record:#}");
+}
+
+#[tokio::test]
+async fn each_dialect_is_passed_on_as_it_is_to_an_upstream_that_speaks_it() {
+    for speech in [Chat, Responses, Messages] {
+        let upstream = speech.upstream();
+        let gateway = Gateway::start(&chain(&[(&upstream, speech)]));
+        let mut asked = speech.question(false);
+        asked["x_unknown"] = json!({"kept": [1.50, "\u{e9}"]});
+        let answer = gateway.post(speech.path(), asked.to_string()).await.expect(200);
+        assert_eq!(answer.json(), speech.whole(), "{speech:?}");
+        asked["model"] = json!("provider-chat");
+        assert_eq!(upstream.last().json(), asked);
+        assert_eq!(upstream.last().line(), format!("POST {}", speech.path()));
+        assert_charged(&gateway.record(&answer.head).await, CHARGE, [1000, 600, 100]);
+
+        let answer = gateway.post(speech.path(), speech.question(true).to_string()).await.expect(200);
+        let shown = if speech == Chat {
+            // The client did not ask for usage.
+            upstream::chat_events(&["hel", "lo"], Value::Null).concat()
+        } else {
+            speech.events().concat()
+        };
+        assert_eq!(answer.text(), shown, "{speech:?}");
+        assert!(answer.whole && speech == Chat || !answer.text().contains("[DONE]"));
+        let record = gateway.record(&answer.head).await;
+        assert_charged(&record, CHARGE, [1000, 600, 100]);
+        assert_eq!(
+            [&record["outcome"], &record["streamed"], &record["estimated"]],
+            [&json!("ok"), &json!(true), &json!(false)]
+        );
+        gateway.audit();
+    }
+}
+
+#[tokio::test]
+async fn anthropics_headers_pass_on_and_no_other_header_does() {
+    let upstream = Messages.upstream();
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]));
+    let key = format!("x-api-key: {}", gateway.key.secret);
+    let headers = [
+        &key,
+        "anthropic-version: 2026-10-21",
+        "anthropic-beta: one-2025-01-01",
+        "anthropic-beta: two-2025-01-01",
+        "x-stainless-lang: python",
+        "anthropic-organization-id: org",
+    ];
+    let asked = Messages.question(false).to_string();
+    let answer = gateway.send(request("POST", "/v1/messages?beta=true&key=other", &headers, &asked)).await.expect(200);
+    assert_eq!(answer.header("request-id"), answer.header("x-request-id"));
+    let sent = upstream.last();
+    assert_eq!(sent.line(), "POST /v1/messages?beta=true");
+    assert_eq!(sent.header("x-api-key"), Some("upstream-key-0"));
+    assert_eq!(sent.header("anthropic-version"), Some("2026-10-21"));
+    assert_eq!(sent.header("anthropic-beta"), Some("one-2025-01-01,two-2025-01-01"));
+    for name in ["authorization", "x-stainless-lang", "anthropic-organization-id"] {
+        assert_eq!(sent.header(name), None, "{name}");
+    }
+    // A version is sent even where the client names none.
+    gateway.post("/v1/messages", &asked).await.expect(200);
+    assert_eq!(upstream.last().line(), "POST /v1/messages");
+    assert_eq!(upstream.last().header("anthropic-version"), Some("2023-06-01"));
+    let long = format!("anthropic-beta: {}", "x".repeat(2_000));
+    let refused = gateway.send(request("POST", "/v1/messages", &[&key, &long], &asked)).await.expect(400);
+    assert_eq!(refused.json()["error"]["type"], "invalid_request_error");
+}
+
+#[tokio::test]
+async fn writing_to_the_cache_and_searching_cost_what_they_cost() {
+    let mut whole = Messages.whole();
+    whole["usage"] = json!({
+        "input_tokens": 100, "cache_creation_input_tokens": 300, "cache_read_input_tokens": 1000,
+        "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 100},
+        "output_tokens": 10, "server_tool_use": {"web_search_requests": 2},
+    });
+    let upstream = Upstream::always(Reply::json(&whole));
+    let price = r#"{input: "1", cached_input: "0.1", cache_write: "2", cache_write_1h: "4", output: "5", unit: {per_web_search: "0.01"}}"#;
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]).price(price));
+    let mut asked = Messages.question(false);
+    asked["tools"] = json!([{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}]);
+    let answer = gateway.post("/v1/messages", asked.to_string()).await.expect(200);
+    // 100 x 1000, 1000 x 100, 200 x 2000, 100 x 4000, 10 x 5000 nano, and two searches.
+    assert_charged(&gateway.record(&answer.head).await, "0.02105", [1400, 1000, 10]);
+
+    let search = json!({"type": "web_search_call", "id": "ws_1", "status": "completed"});
+    let output = json!([search, search, output_message("sunny")]);
+    let body = response("completed", output, json!({"input_tokens": 1000, "output_tokens": 10, "total_tokens": 1010}));
+    let upstream = Upstream::always(Reply::json(&body));
+    let gateway = Gateway::start(&chain(&[(&upstream, Responses)]).price(price));
+    let mut asked = Responses.question(false);
+    asked["tools"] = json!([{"type": "web_search"}]);
+    let answer = gateway.post("/v1/responses", asked.to_string()).await.expect(200);
+    assert_charged(&gateway.record(&answer.head).await, "0.02105", [1000, 0, 10]);
+}
+
+#[tokio::test]
+async fn a_break_in_the_middle_is_told_in_the_clients_dialect_and_charged_by_what_came() {
+    let cases = [
+        (Responses, response_events(&["hello"]), "event: error\ndata: {"),
+        (Messages, message_events(&["hello"], &json!({"input_tokens": 400})), "event: error\ndata: {"),
+    ];
+    for (speech, events, error_starts) in cases {
+        let failed = match speech {
+            Messages => {
+                json!({"type": "error", "error": {"type": "overloaded_error", "message": "at provider.example"}})
+            }
+            _ => {
+                let mut failed = response("failed", json!([]), Value::Null);
+                failed["error"] = json!({"code": "server_error", "message": "at provider.example"});
+                json!({"type": "response.failed", "response": failed})
+            }
+        };
+        let broken = Reply::stream_head().then_chunk(events.concat()).close();
+        let told = Reply::stream_head().then_chunk(events.concat()).then_chunk(named(&failed)).end();
+        for reply in [broken, told] {
+            let upstream = Upstream::always(reply);
+            let gateway = Gateway::start(&chain(&[(&upstream, speech)]));
+            let answer = gateway.post(speech.path(), speech.question(true).to_string()).await.expect(200);
+            let text = answer.text();
+            let (shown, error) = text.split_at(events.concat().len());
+            assert_eq!(shown, events.concat());
+            assert!(error.starts_with(error_starts) && !error.contains("provider.example"), "{error}");
+            let error: Value = serde_json::from_str(error.trim_end().rsplit_once("data: ").unwrap().1).unwrap();
+            assert_eq!(error["type"], "error");
+            let kind = if speech == Messages { "api_error" } else { "server_error" };
+            assert_eq!(error["error"]["type"], kind);
+            let record = gateway.record(&answer.head).await;
+            assert_eq!(record["outcome"], "upstream_cut", "{record:#}");
+            assert!(record["output_tokens"].as_u64().unwrap() >= 1 && record["charge"] != "0", "{record:#}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_as_first_event_goes_to_the_next_upstream() {
+    let overloaded = named(&json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}));
+    let (ill, well) = (Upstream::always(streamed(&[overloaded])), Messages.upstream());
+    let gateway = Gateway::start(&chain(&[(&ill, Messages), (&well, Messages)]));
+    let answer = gateway.post("/v1/messages", Messages.question(true).to_string()).await.expect(200);
+    assert_eq!(answer.text(), Messages.events().concat());
+    assert_eq!((ill.count(), well.count()), (1, 1));
+    assert_charged(&gateway.record(&answer.head).await, CHARGE, [1000, 600, 100]);
+}
+
+#[tokio::test]
+async fn refusals_on_messages_are_in_anthropics_shape() {
+    let upstream = Messages.upstream();
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]));
+    let asked = Messages.question(false).to_string();
+    let poor = gateway.new_account("poor", "0.000001");
+    gateway.await_key(&poor).await;
+    let cases = [
+        (post("/v1/messages", "sk-wrong", &asked), 401, "authentication_error"),
+        (post("/v1/messages", &poor.secret, &asked), 402, "billing_error"),
+        (post("/v1/messages", &gateway.key.secret, "{}"), 400, "invalid_request_error"),
+        (post("/v1/messages", &gateway.key.secret, asked.replace("chat-model", "none")), 422, "invalid_request_error"),
+        (get("/v1/messages", &gateway.key.secret), 405, "invalid_request_error"),
+        (post("/v1/messages/count_tokens", "sk-wrong", &asked), 401, "authentication_error"),
+    ];
+    for (sent, status, kind) in cases {
+        let refused = gateway.send(sent).await.expect(status);
+        let body = refused.json();
+        assert_eq!([&body["type"], &body["error"]["type"]], ["error", kind]);
+        assert_eq!(body["request_id"].as_str(), refused.header("x-request-id"));
+        assert_eq!(refused.header("request-id"), refused.header("x-request-id"));
+        assert!(body["error"]["message"].as_str().is_some_and(|words| !words.is_empty()), "{body}");
+        assert_eq!(body["error"].as_object().unwrap().len(), 2, "{body}");
+    }
+    assert_eq!(upstream.count(), 0);
+    // Elsewhere the shape is OpenAI's, also for a client that sends Anthropic's headers along.
+    let key = format!("Authorization: Bearer {}", gateway.key.secret);
+    let sent = request("POST", "/v1/chat/completions", &[&key, "anthropic-version: 2023-06-01"], "{}");
+    let refused = gateway.send(sent).await.expect(400);
+    assert_eq!(refused.code(), "invalid_request");
+    assert_eq!(refused.header("request-id"), None);
+}
+
+#[tokio::test]
+async fn an_upstreams_own_judgement_of_a_message_passes_on_in_its_words() {
+    let body = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "messages: roles must alternate"}});
+    let upstream = Upstream::always(Reply::status(400, &[("Content-Type", "application/json")], body.to_string()));
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]));
+    let refused = gateway.post("/v1/messages", Messages.question(false).to_string()).await.expect(400);
+    let words = json!({"type": "invalid_request_error", "message": "messages: roles must alternate"});
+    assert_eq!(refused.json()["error"], words);
+    assert_eq!(gateway.record(&refused.head).await["charge"], "0");
+}
+
+#[tokio::test]
+async fn counting_tokens_is_free_and_works_for_every_model() {
+    let counted = json!({"input_tokens": 2095});
+    let native = Upstream::always(Reply::json(&counted));
+    let gateway = Gateway::start(&chain(&[(&native, Messages)]));
+    let asked = json!({"model": "chat-model", "messages": [{"role": "user", "content": "x".repeat(400)}]}).to_string();
+    let answer = gateway.post("/v1/messages/count_tokens", &asked).await.expect(200);
+    assert_eq!(answer.json(), counted);
+    assert_eq!(native.last().line(), "POST /v1/messages/count_tokens");
+    let record = gateway.record(&answer.head).await;
+    assert_eq!([&record["charge"], &record["outcome"], &record["endpoint"]], ["0", "ok", "count_tokens"]);
+
+    let other = Chat.upstream();
+    let gateway = Gateway::start(&chain(&[(&other, Chat)]));
+    let broke = gateway.new_account("broke", "0");
+    gateway.await_key(&broke).await;
+    let answer = gateway.send(post("/v1/messages/count_tokens", &broke.secret, &asked)).await.expect(200);
+    // Four bytes a token, until answers have taught better; the role is text too.
+    assert_eq!(answer.json(), json!({"input_tokens": 101}));
+    assert_eq!(other.count(), 0);
+    assert_eq!(gateway.record(&answer.head).await["charge"], "0");
+    gateway.audit();
+}
+
+#[tokio::test]
+async fn models_are_listed_in_the_shape_of_who_asks() {
+    let upstream = Upstream::hello();
+    let gateway = Gateway::start(&Config::chain(&[&upstream]));
+    let key = format!("x-api-key: {}", gateway.key.secret);
+    let ask = |path: &str| {
+        format!("GET {path} HTTP/1.1\r\nHost: gateway\r\n{key}\r\nanthropic-version: 2023-06-01\r\n\r\n").into_bytes()
+    };
+    let list = gateway.send(ask("/v1/models?limit=1000")).await.expect(200).json();
+    assert_eq!([&list["has_more"], &list["first_id"]], [&json!(false), &json!("chat-model")]);
+    assert_eq!(list["last_id"], "image-model");
+    let model = gateway.send(ask("/v1/models/chat-model")).await.expect(200).json();
+    assert_eq!(list["data"][0], model);
+    assert_eq!([&model["type"], &model["id"], &model["display_name"]], ["model", "chat-model", "chat-model"]);
+    let none = gateway.send(ask("/v1/models/none")).await.expect(404).json();
+    assert_eq!(none["error"]["type"], "not_found_error");
+    assert_eq!(gateway.get("/v1/models", &gateway.key.secret).await.expect(200).json()["object"], "list");
+}
+
+#[tokio::test]
+async fn what_cannot_be_billed_or_kept_is_refused_by_its_name() {
+    let upstream = Responses.upstream();
+    let gateway = Gateway::start(&chain(&[(&upstream, Responses)]));
+    for (field, value, param) in [
+        ("background", json!(true), "background"),
+        ("previous_response_id", json!("resp_0"), "previous_response_id"),
+        ("conversation", json!({"id": "conv_0"}), "conversation"),
+        ("tools", json!([{"type": "function", "name": "f"}, {"type": "image_generation"}]), "tools[1].type"),
+    ] {
+        let mut asked = Responses.question(false);
+        asked[field] = value;
+        let refused = gateway.post("/v1/responses", asked.to_string()).await.expect(400).json();
+        assert_eq!([&refused["error"]["code"], &refused["error"]["param"]], ["invalid_request", param]);
+    }
+    let key = format!("Authorization: Bearer {}", gateway.key.secret);
+    for (method, path) in [
+        ("GET", "/v1/responses/resp_1"),
+        ("DELETE", "/v1/responses/resp_1"),
+        ("POST", "/v1/responses/resp_1/cancel"),
+        ("GET", "/v1/responses/resp_1/input_items"),
+    ] {
+        let refused = gateway.send(request(method, path, &[&key], "")).await.expect(400);
+        assert!(refused.json()["error"]["message"].as_str().unwrap().contains("not stored"), "{method} {path}");
+        gateway.send(request(method, path, &[], "")).await.expect(401);
+    }
+    assert_eq!(upstream.count(), 0);
+    assert_eq!(gateway.balance("alice").0, "100");
+}
+
+#[tokio::test]
+async fn a_conversation_that_only_the_upstream_sees_is_held_for_at_its_longest() {
+    let (asked_here, go_on) = (Signal::new(), Signal::new());
+    let reply = Reply::default().tell(&asked_here).wait(&go_on).append(Reply::json(&Responses.whole()));
+    let upstream = Upstream::always(reply);
+    let config = chain(&[(&upstream, Responses)]).chat_model("max_input_tokens: 1000000");
+    let gateway = Gateway::start(&config);
+    let mut asked = Responses.question(false);
+    asked["previous_response_id"] = json!("resp_0");
+    let sent = post("/v1/responses", &gateway.key.secret, asked.to_string());
+    let mut connection = gateway.connect().await;
+    connection.send(sent).await;
+    asked_here.wait().await;
+    // A million tokens in at 0.15 a million and 500 out at 0.60.
+    wait_for("the hold is written", || gateway.balance("alice").1 == "0.1503").await;
+    go_on.set();
+    let answer = connection.answer().await.expect(200);
+    assert_charged(&gateway.record(&answer.head).await, CHARGE, [1000, 600, 100]);
+}
+
+#[tokio::test]
+async fn azure_is_asked_under_its_own_paths() {
+    let upstream = Upstream::start(|request, _| match request.line().contains("responses") {
+        true => Reply::json(&Responses.whole()),
+        false => {
+            // Azure's first chunk has no choices.
+            let first =
+                event(&json!({"id": "", "object": "", "model": "", "choices": [], "prompt_filter_results": []}));
+            let rest = upstream::chat_events(&["hel", "lo"], usage(10, 2)).concat();
+            Reply::raw(upstream::STREAM_HEAD).then(chunk(first)).then(chunk(rest)).end()
+        }
+    });
+    let root = upstream.base_url().replace("/v1", "");
+    let more = "kind: azure, api_version: 2025-04-01-preview, speaks: [chat, responses]";
+    let gateway = Gateway::start(&Config::new().upstream_at(&root, more));
+    let answer = gateway.chat(Chat.question(true).to_string()).await.expect(200);
+    assert_eq!(answer.content(), "hello");
+    let sent = upstream.last();
+    assert_eq!(sent.line(), "POST /openai/deployments/provider-chat/chat/completions?api-version=2025-04-01-preview");
+    assert_eq!((sent.header("api-key"), sent.header("authorization")), (Some("upstream-key-0"), None));
+    assert_charged(&gateway.record(&answer.head).await, "0.0000027", [10, 0, 2]);
+    let answer = gateway.post("/v1/responses", Responses.question(false).to_string()).await.expect(200);
+    assert_eq!(upstream.last().line(), "POST /openai/responses?api-version=2025-04-01-preview");
+    assert_charged(&gateway.record(&answer.head).await, CHARGE, [1000, 600, 100]);
+}
