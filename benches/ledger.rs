@@ -178,6 +178,7 @@ fn request_row(request: RequestId, key: &Key) -> RequestRow {
         reasoning_tokens: 0,
         charge: Nano(100),
         price_version: PRICE_VERSION.into(),
+        cost: Nano::ZERO,
         bill: String::new(),
         started_at_ms: NOW_MS,
         ttft_ms: Some(200),

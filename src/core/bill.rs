@@ -170,7 +170,16 @@ impl Bill {
 
     /// The charge. The one rounding: up, as rounding down would make tiny requests free.
     pub fn total(&self) -> Nano {
-        let nano = self.list_total().0.saturating_mul(u128::from(self.markup.0)).div_ceil(PPM * PICO_PER_NANO);
+        self.times(self.markup)
+    }
+
+    /// The same without markup: what it costs by the price list.
+    pub fn cost(&self) -> Nano {
+        self.times(Markup::ONE)
+    }
+
+    fn times(&self, markup: Markup) -> Nano {
+        let nano = self.list_total().0.saturating_mul(u128::from(markup.0)).div_ceil(PPM * PICO_PER_NANO);
         Nano(i64::try_from(nano).unwrap_or(i64::MAX))
     }
 

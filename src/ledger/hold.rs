@@ -224,7 +224,10 @@ impl Hold {
         row.account = self.key.account.id;
         row.key = self.key.id();
         row.charge = row.charge.max(Nano::ZERO);
+        row.cost = row.cost.max(Nano::ZERO);
         if row.charge.0 > self.amount.0.saturating_mul(CHARGE_PER_HOLD_MAX) {
+            // What is not believed of the one is not believed of the other.
+            row.cost = row.cost.min(self.amount);
             row.charge = self.amount;
             row.anomalous = true;
             self.holds.anomalous.fetch_add(1, Ordering::Relaxed);
@@ -267,6 +270,8 @@ impl Hold {
             output_tokens,
             reasoning_tokens: 0,
             charge,
+            // A checkpoint does not say what part of it is markup.
+            cost: charge,
             price_version: std::mem::take(&mut self.new.price_version),
             bill: String::new(),
             started_at_ms: self.new.started_at_ms,

@@ -102,6 +102,7 @@ fn record(charge: i64) -> RequestRow {
         reasoning_tokens: 0,
         charge: Nano(charge),
         price_version: "v1".into(),
+        cost: Nano::ZERO,
         bill: String::new(),
         started_at_ms: 7,
         ttft_ms: Some(1),

@@ -35,6 +35,7 @@ pub fn settle(exchange: &mut Exchange, end: &End, now: Instant) -> Option<Reques
     };
     let mut row = row(exchange, outcome, &usage, estimated, now)?;
     row.charge = bill.as_ref().map_or(Nano::ZERO, Bill::total);
+    row.cost = bill.as_ref().map_or(Nano::ZERO, Bill::cost);
     row.bill = bill.filter(|_| row.charge > Nano::ZERO).map(|bill| bill.to_string()).unwrap_or_default();
     if outcome == Outcome::Ok && !estimated {
         learn(exchange, &usage);
@@ -171,6 +172,7 @@ fn row(exchange: &Exchange, outcome: Outcome, usage: &Usage, estimated: bool, no
         output_tokens: usage.output_total(),
         reasoning_tokens: usage.output_reasoning,
         charge: Nano::ZERO,
+        cost: Nano::ZERO,
         price_version: model.price.version.clone(),
         bill: String::new(),
         started_at_ms: exchange.started_at_ms,

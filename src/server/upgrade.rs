@@ -407,6 +407,7 @@ mod tests {
             reasoning_tokens: 4,
             charge: Nano(i64::MAX),
             price_version: "v".into(),
+            cost: Nano::ZERO,
             bill: "input 1 1;x1000000".into(),
             started_at_ms: -1,
             ttft_ms: None,

@@ -383,6 +383,7 @@ mod tests {
             reasoning_tokens: 4,
             charge: Nano(1),
             price_version: "v".into(),
+            cost: Nano::ZERO,
             bill: String::new(),
             started_at_ms: NOW_MS,
             ttft_ms: None,

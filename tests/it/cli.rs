@@ -163,6 +163,7 @@ fn request(id: RequestId, model: &str, charge: Nano) -> RequestRow {
         reasoning_tokens: 5,
         charge,
         price_version: "v1".into(),
+        cost: Nano::ZERO,
         bill: String::new(),
         started_at_ms: 1_795_415_700_125,
         ttft_ms: Some(80),

@@ -201,6 +201,11 @@ async fn totals_charts_and_the_overview_agree_with_the_ledger() {
     let all = operator.get("/api/overview?scope=all&range=7d").await.expect(200);
     assert_eq!(nano(all["spend"]["range"].as_str().unwrap()), both);
     assert_eq!((&all["requests"]["total"], &all["standing"]["accounts"]), (&json!(4), &json!(3)));
+    // Alice pays a fifth above the list, Bob the list; three charges were rounded. Customers see nothing of it.
+    let margin = |name: &str| nano(all["margin"][name].as_str().unwrap());
+    assert_eq!(margin("range").saturating_add(margin("cost")), both);
+    assert!((margin("range").0 - hers.0 / 6).abs() <= 3 && margin("range") > Nano::ZERO, "{all}");
+    assert!(one["margin"].is_null() && !one.to_string().contains("\"cost\""), "{one}");
     assert_eq!(
         (all["top_accounts"].as_array().unwrap().len(), all["top_keys"].as_array().unwrap().len()),
         (2, 2),

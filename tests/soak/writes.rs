@@ -322,6 +322,7 @@ fn record(charge: Nano) -> RequestRow {
         reasoning_tokens: 0,
         charge,
         price_version: "v1".into(),
+        cost: Nano::ZERO,
         bill: String::new(),
         started_at_ms: 7,
         ttft_ms: Some(1),

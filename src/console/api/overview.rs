@@ -48,6 +48,8 @@ pub(super) struct Overview<'a> {
     /// With the scope `all`.
     standing: Option<StandingView>,
     spend: Spend,
+    /// With the scope `all`.
+    margin: Option<Margin>,
     requests: Requests,
     /// How long the balance lasts at the mean pace of the last seven days; null without a pace.
     days_left: Option<u64>,
@@ -81,6 +83,16 @@ pub(super) struct Spend {
     yesterday: Nano,
     this_month: Nano,
     last_month: Nano,
+}
+
+/// What was charged above the price list, in the range and in the one before. Groups' markups make it; requests of before
+/// the upgrade that brought this figure have none.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Margin {
+    /// What the range's requests cost by the price list.
+    cost: Nano,
+    range: Nano,
+    previous_range: Nano,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -182,6 +194,11 @@ pub(super) async fn overview(
             codes_open: standing.codes_open,
         }),
         spend: spend(&figures.days, now.charge, previous.charge, now_ms),
+        margin: whose.is_none().then(|| Margin {
+            cost: now.cost,
+            range: now.charge.saturating_sub(now.cost),
+            previous_range: previous.charge.saturating_sub(previous.cost),
+        }),
         requests: Requests { total: now.requests, errors: now.errors, previous_total: previous.requests },
         days_left: balance.and_then(|balance| days_left(balance, &figures.days, now_ms)),
         latency: figures.latency,

@@ -146,6 +146,7 @@ pub fn add(sum: &mut UsageRow, row: &UsageRow) {
     sum.output_tokens = sum.output_tokens.saturating_add(row.output_tokens);
     sum.reasoning_tokens = sum.reasoning_tokens.saturating_add(row.reasoning_tokens);
     sum.charge = sum.charge.saturating_add(row.charge);
+    sum.cost = sum.cost.saturating_add(row.cost);
 }
 
 /// The sum over the buckets that begin in `[since, until)`.

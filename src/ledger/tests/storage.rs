@@ -313,6 +313,7 @@ fn open_hold(row: &HoldRow, checkpoint: Option<&CheckpointRow>) -> OpenHold {
         output_tokens: checkpoint.map_or(0, |checkpoint| checkpoint.output_tokens),
         reasoning_tokens: 0,
         charge: checkpoint.map_or(Nano::ZERO, |checkpoint| checkpoint.charge),
+        cost: checkpoint.map_or(Nano::ZERO, |checkpoint| checkpoint.charge),
         price_version: row.price_version.clone(),
         bill: String::new(),
         started_at_ms: row.started_at_ms,

@@ -142,6 +142,9 @@ pub struct RequestRow {
     pub reasoning_tokens: u64,
     /// Never negative.
     pub charge: Nano,
+    /// What the same costs by the price list, before the group's markup: never negative, and not for customers' eyes.
+    #[serde(default)]
+    pub cost: Nano,
     pub price_version: String,
     /// The charge line by line, as [`Bill`](crate::core::bill::Bill) writes it; empty where nothing was charged, or a
     /// checkpoint was. Of an anomalous charge: what was not believed.
@@ -475,6 +478,8 @@ pub struct UsageRow {
     pub output_tokens: u64,
     pub reasoning_tokens: u64,
     pub charge: Nano,
+    /// By the price list. Operators' margin is what was charged above it.
+    pub cost: Nano,
 }
 
 /// A request as lists show it.

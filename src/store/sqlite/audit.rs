@@ -267,7 +267,7 @@ impl<'a> Audit<'a> {
 
     fn compare_days(&mut self, said: Option<&Day>, found: Option<&Day>) -> Result<(), StoreError> {
         let Some(day) = said.or(found) else { return Ok(()) };
-        let values = |day: Option<&Day>| day.map_or([0; 7], |day| day.values);
+        let values = |day: Option<&Day>| day.map_or([0; 8], |day| day.values);
         let [date, account, key, model, upstream] = day.key;
         let name = |sql, id: i64| {
             let found = first(self.snapshot, sql, [id], |row| row.get::<_, String>(0))?;
@@ -362,12 +362,12 @@ impl Key {
 /// One row of totals: its key, and its values in the order of [`DAY_COLUMNS`].
 struct Day {
     key: [i64; 5],
-    values: [i64; 7],
+    values: [i64; 8],
 }
 
 fn next_day(rows: &mut Rows<'_>) -> Result<Option<Day>, StoreError> {
     let Some(row) = rows.next().map_err(fault)? else { return Ok(None) };
-    let mut day = Day { key: [0; 5], values: [0; 7] };
+    let mut day = Day { key: [0; 5], values: [0; 8] };
     for (index, value) in day.key.iter_mut().chain(&mut day.values).enumerate() {
         *value = row.get(index).map_err(fault)?;
     }
@@ -381,7 +381,7 @@ fn money(sum: i128) -> String {
 
 const RECORDS: &str = "
     SELECT r.id, r.charge, r.account, l.amount, l.account,
-           min(r.charge, r.input_tokens, r.cached_input_tokens, r.output_tokens, r.reasoning_tokens) < 0, r.bill,
+           min(r.charge, r.cost, r.input_tokens, r.cached_input_tokens, r.output_tokens, r.reasoning_tokens) < 0, r.bill,
            r.anomalous
     FROM request r LEFT JOIN ledger l ON l.request = r.id AND l.kind = 'charge' ORDER BY r.id";
 
@@ -412,22 +412,23 @@ const CREDITS_WITHOUT_CODE: &str = "
 
 const DAYS: &str = "
     SELECT day, account, key, model, upstream, requests, errors, input_tokens, cached_input_tokens, output_tokens,
-           reasoning_tokens, charge
+           reasoning_tokens, charge, cost
     FROM usage_day WHERE day > ?1 ORDER BY day, account, key, model, upstream";
 
 const DAYS_OF_RECORDS: &str = "
     SELECT started_at_ms / 86400000 AS day, account, key, model, upstream, count(*), sum(outcome <> 'ok'),
-           sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens), sum(charge)
+           sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens), sum(charge),
+           sum(cost)
     FROM request WHERE day > ?1 GROUP BY day, account, key, model, upstream ORDER BY day, account, key, model, upstream";
 
 const DAYS_OF_ALL: &str = "
     WITH sums AS (
         SELECT day, model, upstream, sum(requests), sum(errors), sum(input_tokens), sum(cached_input_tokens),
-               sum(output_tokens), sum(reasoning_tokens), sum(charge)
+               sum(output_tokens), sum(reasoning_tokens), sum(charge), sum(cost)
         FROM usage_day GROUP BY day, model, upstream),
     kept AS (
         SELECT nth, model, upstream, requests, errors, input_tokens, cached_input_tokens, output_tokens,
-               reasoning_tokens, charge
+               reasoning_tokens, charge, cost
         FROM usage_span WHERE span = 1440)
     SELECT DISTINCT date(day * 86400, 'unixepoch'), m.text, u.text
     FROM (SELECT * FROM (SELECT * FROM sums EXCEPT SELECT * FROM kept)
@@ -435,8 +436,16 @@ const DAYS_OF_ALL: &str = "
          JOIN word m ON m.id = d.model JOIN word u ON u.id = d.upstream
     ORDER BY day, 2, 3";
 
-const DAY_COLUMNS: [&str; 7] =
-    ["requests", "errors", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "charge (nano)"];
+const DAY_COLUMNS: [&str; 8] = [
+    "requests",
+    "errors",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "charge (nano)",
+    "cost (nano)",
+];
 
 /// A file with more of them has one cause, and the first thousand show it.
 const DIFFERENCES_MAX: usize = 1_000;

@@ -156,6 +156,7 @@ pub(super) fn usage(row: &Row<'_>) -> rusqlite::Result<UsageRow> {
         output_tokens: count("output_tokens")?,
         reasoning_tokens: count("reasoning_tokens")?,
         charge: Nano(row.get("charge")?),
+        cost: Nano(row.get("cost")?),
     })
 }
 
@@ -165,7 +166,7 @@ const CURSOR: &str = "
 pub(super) const TOTALS: &str = "
     sum(u.requests) AS requests, sum(u.errors) AS errors, sum(u.input_tokens) AS input_tokens,
     sum(u.cached_input_tokens) AS cached_input_tokens, sum(u.output_tokens) AS output_tokens,
-    sum(u.reasoning_tokens) AS reasoning_tokens, sum(u.charge) AS charge";
+    sum(u.reasoning_tokens) AS reasoning_tokens, sum(u.charge) AS charge, sum(u.cost) AS cost";
 
 /// Dearest first; the name decides between equals, so that lists stay as they are.
 const BY_CHARGE: &str = "charge DESC, 1";

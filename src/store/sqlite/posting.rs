@@ -152,6 +152,7 @@ impl<'a> Posting<'a> {
             stored(row.output_tokens),
             stored(row.reasoning_tokens),
             row.charge.0,
+            row.cost.0,
             row.bill,
             row.started_at_ms,
             row.ttft_ms,
@@ -243,9 +244,9 @@ type DayKey = [i64; 5];
 /// Span, its number, account, key, model, upstream: the primary key of `usage_span`.
 type SpanKey = [i64; 6];
 
-/// Requests, errors, input, cached input, output and reasoning tokens, charge: the columns of totals in their order.
+/// Requests, errors, input, cached input, output and reasoning tokens, charge, cost: the columns of totals in their order.
 #[derive(Clone, Copy, Default)]
-struct Totals([i64; 7]);
+struct Totals([i64; 8]);
 
 impl Totals {
     fn of(row: &RequestRow) -> Self {
@@ -257,6 +258,7 @@ impl Totals {
             stored(row.output_tokens),
             stored(row.reasoning_tokens),
             row.charge.0,
+            row.cost.0,
         ])
     }
 
@@ -298,8 +300,8 @@ const IS_SETTLED: &str = "
 const ADD_REQUEST: &str = "
     INSERT INTO request (id, account, key, endpoint, model, upstream, price_version, status, outcome, estimated,
                          anomalous, streamed, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
-                         charge, bill, started_at_ms, ttft_ms, duration_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+                         charge, cost, bill, started_at_ms, ttft_ms, duration_ms)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
     ON CONFLICT (id) DO NOTHING";
 
 const ADD_CHARGE: &str = "
@@ -313,25 +315,27 @@ const KEY_USED: &str = "
 
 const ADD_TO_DAY: &str = "
     INSERT INTO usage_day (day, account, key, model, upstream, requests, errors, input_tokens, cached_input_tokens,
-                           output_tokens, reasoning_tokens, charge)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                           output_tokens, reasoning_tokens, charge, cost)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
     ON CONFLICT (day, account, key, model, upstream) DO UPDATE SET
         requests = requests + excluded.requests, errors = errors + excluded.errors,
         input_tokens = input_tokens + excluded.input_tokens,
         cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
         output_tokens = output_tokens + excluded.output_tokens,
-        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge";
+        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge,
+        cost = cost + excluded.cost";
 
 const ADD_TO_SPAN: &str = "
     INSERT INTO usage_span (span, nth, account, key, model, upstream, requests, errors, input_tokens,
-                            cached_input_tokens, output_tokens, reasoning_tokens, charge)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                            cached_input_tokens, output_tokens, reasoning_tokens, charge, cost)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
     ON CONFLICT (span, nth, account, key, model, upstream) DO UPDATE SET
         requests = requests + excluded.requests, errors = errors + excluded.errors,
         input_tokens = input_tokens + excluded.input_tokens,
         cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
         output_tokens = output_tokens + excluded.output_tokens,
-        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge";
+        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge,
+        cost = cost + excluded.cost";
 
 /// The account, and the key, of those totals in `usage_span` that are of all of them.
 pub(super) const EVERYBODY: i64 = 0;

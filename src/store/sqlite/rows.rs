@@ -71,6 +71,7 @@ pub(super) fn interrupted(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
         output_tokens: row.get::<_, Stored<_>>("output_tokens")?.0,
         reasoning_tokens: 0,
         charge: Nano(row.get("charge")?),
+        cost: Nano(row.get("charge")?),
         price_version: row.get("price_version")?,
         bill: String::new(),
         started_at_ms: row.get("started_at_ms")?,
@@ -150,7 +151,7 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
 pub(super) const REQUESTS: &str = "
     SELECT r.id, r.account, r.key, e.text AS endpoint, m.text AS model, u.text AS upstream, p.text AS price_version,
            r.status, r.outcome, r.estimated, r.anomalous, r.streamed, r.input_tokens, r.cached_input_tokens,
-           r.output_tokens, r.reasoning_tokens, r.charge, r.bill, r.started_at_ms, r.ttft_ms, r.duration_ms,
+           r.output_tokens, r.reasoning_tokens, r.charge, r.cost, r.bill, r.started_at_ms, r.ttft_ms, r.duration_ms,
            a.name AS account_name, k.public_id AS key_public_id
     FROM request r JOIN account a ON a.id = r.account JOIN api_key k ON k.id = r.key
          JOIN word e ON e.id = r.endpoint JOIN word m ON m.id = r.model JOIN word u ON u.id = r.upstream
@@ -175,6 +176,7 @@ pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<RequestView> {
         output_tokens: count("output_tokens")?,
         reasoning_tokens: count("reasoning_tokens")?,
         charge: Nano(row.get("charge")?),
+        cost: Nano(row.get("cost")?),
         price_version: row.get("price_version")?,
         bill: row.get("bill")?,
         started_at_ms: row.get("started_at_ms")?,

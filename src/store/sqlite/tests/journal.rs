@@ -52,6 +52,7 @@ fn a_group_is_one_sum_and_each_entry_has_its_balance() {
         output_tokens: 80,
         reasoning_tokens: 20,
         charge: units("1"),
+        cost: units("1"),
     };
     assert_eq!(books.totals(), [day]);
     books.assert_proved();

@@ -80,6 +80,7 @@ impl Books {
             reasoning_tokens: 5,
             charge: units(charge),
             price_version: "v1".into(),
+            cost: units(charge),
             bill: bill(units(charge)),
             started_at_ms: NOW_MS,
             ttft_ms: Some(200),

@@ -56,6 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
             output_tokens: charge.unsigned_abs(),
             reasoning_tokens: 0,
             charge: Nano(if charge % 4 == 0 { 0 } else { charge }),
+            cost: Nano(charge / 2),
             price_version: format!("v{day}"),
             bill: if charge % 4 == 0 { String::new() } else { bill(Nano(charge)) },
             started_at_ms: NOW_MS + day * DAY_MS,

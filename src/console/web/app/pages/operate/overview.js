@@ -28,6 +28,7 @@ export default function OperateOverview({ query }) {
     ${data && data.health.upstreams_down.length > 0 && html`<${Banner} tone="warn" title=${t("op.upstreams_down", { n: data.health.upstreams_down.length })} actions=${html`<a class="button button-plain button-small" href="/operate/upstreams">${t("nav.op.upstreams")}</a>`}>${data.health.upstreams_down.join(", ")}<//>`}
     <${KpiStrip} label=${t("op.overview.title")}>
       <${Kpi} label=${t("op.revenue")} loading=${loading} value=${data ? money(data.spend.range) : NONE} title=${data && exact(data.spend.range)} note=${data ? t("op.before", { amount: money(data.spend.previous_range) }) : NONE} />
+      <${Kpi} label=${t("op.margin")} loading=${loading} value=${data ? money(data.margin.range) : NONE} title=${data && exact(data.margin.range)} note=${marginShare(data)} />
       <${Kpi} label=${t("overview.requests")} loading=${loading} value=${data ? count(data.requests.total) : NONE} note=${good === null ? t("overview.none_yet") : t("usage.successful", { share: percent(good) })} />
       <${Kpi} label=${t("overview.ttft")} loading=${loading} value=${duration(data?.latency.ttft_p50_ms)} note=${data?.latency.ttft_p95_ms == null ? t("overview.none_yet") : t("overview.p95", { p95: duration(data.latency.ttft_p95_ms) })} />
       <${Kpi} label=${t("op.in_flight")} loading=${loading} value=${data ? count(data.health.in_flight) : NONE} note=${data ? t("op.holds_open", { n: count(data.health.holds_open) }) : NONE} />
@@ -50,6 +51,13 @@ export default function OperateOverview({ query }) {
       ]} />
     <//>
   <//>`;
+}
+
+/** How much of what was charged is margin; what it costs by the list where nothing was charged. */
+function marginShare(data) {
+  if (!data) return NONE;
+  const share = ratio(data.margin.range, data.spend.range);
+  return share === null ? t("op.margin.list", { amount: money(data.margin.cost) }) : t("op.margin.share", { share: percent(share), amount: money(data.margin.cost) });
 }
 
 function Tops({ title, rows, total, href }) {
