@@ -4,8 +4,9 @@
 //! judged here, once, and bounded here; the floors above see facts only.
 //!
 //! A request: [`endpoint`] reads its path, [`request`] its body. An answer: [`whole`] or, in events, [`stream`]. Where
-//! nobody reports tokens, [`estimate`].
+//! nobody reports tokens, [`estimate`]. Where an upstream speaks another dialect than the client, [`convert`].
 
+pub mod convert;
 pub mod endpoint;
 pub mod estimate;
 mod facts;
