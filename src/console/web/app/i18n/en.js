@@ -419,6 +419,7 @@ export default {
   "op.tier.flex": "flex",
   "op.tier.priority": "priority",
   "op.tier.ultrafast": "ultrafast",
+  "op.top.note": "Of whole UTC days",
   "op.top_accounts": "Top accounts",
   "op.top_keys": "Top keys",
   "op.unavailable": "unavailable",

@@ -419,6 +419,7 @@ export default {
   "op.tier.flex": "弹性",
   "op.tier.priority": "优先",
   "op.tier.ultrafast": "极速",
+  "op.top.note": "按完整 UTC 日统计",
   "op.top_accounts": "用量最高的账户",
   "op.top_keys": "用量最高的密钥",
   "op.unavailable": "不可用",

@@ -61,5 +61,5 @@ function marginShare(data) {
 }
 
 function Tops({ title, rows, total, href }) {
-  return html`<${Card} title=${title}>${rows && rows.length === 0 ? html`<p class="faint">${t("chart.nothing")}</p>` : html`<ol class="tops">${(rows ?? []).map((row) => html`<li key=${row.key ?? row.name} class="top-row"><a href=${href(row)}>${row.name}</a><${Meter} share=${ratio(row.charge, total ?? "0") ?? 0} high=${2} label=${percent(ratio(row.charge, total ?? "0"), 1)} /><span class="number">${money(row.charge)}</span><span class="number faint">${t("op.n_requests", { n: count(row.requests) })}</span></li>`)}</ol>`}<//>`;
+  return html`<${Card} title=${title} lead=${t("op.top.note")}>${rows && rows.length === 0 ? html`<p class="faint">${t("chart.nothing")}</p>` : html`<ol class="tops">${(rows ?? []).map((row) => html`<li key=${row.key ?? row.name} class="top-row"><a href=${href(row)}>${row.name}</a><${Meter} share=${ratio(row.charge, total ?? "0") ?? 0} high=${2} label=${percent(ratio(row.charge, total ?? "0"), 1)} /><span class="number">${money(row.charge)}</span><span class="number faint">${t("op.n_requests", { n: count(row.requests) })}</span></li>`)}</ol>`}<//>`;
 }
