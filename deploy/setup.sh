@@ -23,6 +23,11 @@ if [ "${1:-}" = test ]; then
   ls /usr/share/fonts/*/*/*CJK* >/dev/null 2>&1 || missing+=(fonts-noto-cjk)
 fi
 
+if [ "${1:-}" = test ] && command -v node >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+  echo "please install Node 20 or newer: the official SDKs do not run on $(node --version)" >&2
+  exit 1
+fi
+
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "installing: ${missing[*]}" >&2
   as_root=()

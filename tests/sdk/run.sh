@@ -1,7 +1,7 @@
 #!/bin/sh
-# The official SDKs, and the documentation's samples, against the built binary (TOLLGATE_BIN, or target/debug/tollgate).
-# Installs the pinned packages when the pins have changed, and only then; fails if one of the suites fails, after all
-# have run.
+# The official SDKs, the command lines of Codex and Claude Code, and the documentation's samples, against the built binary
+# (TOLLGATE_BIN, or target/debug/tollgate). Installs the pinned packages when the pins have changed, and only then; fails
+# if one of the suites fails, after all have run.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,15 +23,21 @@ if ! is_fresh "$venv/installed" "$python_stamp"; then
     printf '%s' "$python_stamp" >"$venv/installed"
 fi
 
-node_stamp="$(node --version) $(stamp_of "$here/node/package.json" "$here/node/package-lock.json")"
-if ! is_fresh "$here/node/node_modules/.installed" "$node_stamp"; then
-    (cd "$here/node" && npm ci --silent)
-    printf '%s' "$node_stamp" >"$here/node/node_modules/.installed"
-fi
+# No package needs a script to be installed: what npm would run is not run.
+install_node() {
+    node_stamp="$(node --version) $(stamp_of "$1/package.json" "$1/package-lock.json")"
+    is_fresh "$1/node_modules/.installed" "$node_stamp" && return
+    (cd "$1" && npm ci --silent --ignore-scripts) && printf '%s' "$node_stamp" >"$1/node_modules/.installed"
+}
+
+install_node "$here/node"
+# Programs of 200 MB each, and not for every platform: without them their tests are skipped, and say so.
+install_node "$here/cli" || echo "the command lines of Codex and Claude Code could not be installed" >&2
 
 failed=0
 "$venv/bin/pytest" -q -p no:cacheprovider "$here/python" || failed=1
-(cd "$here/node" && node --test --test-reporter=spec openai.test.js) || failed=1
-# The samples use both SDKs. What is skipped says why.
+(cd "$here/node" && node --test --test-reporter=spec --test-concurrency=2 ./*.test.js) || failed=1
+"$venv/bin/pytest" -q -rs -p no:cacheprovider "$here/cli" || failed=1
+# The samples use the SDKs. What is skipped says why.
 "$venv/bin/pytest" -q -rs -p no:cacheprovider "$here/../docs" || failed=1
 exit $failed

@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 
 const LAUNCHER = fileURLToPath(new URL("../gateway.py", import.meta.url));
@@ -34,18 +35,34 @@ export class Gateway {
 
   // The SDK's client with one of the launcher's keys, or any other text as its key. `sent` counts what it sends,
   // retries among them; `onAnswer` sees every answer's head.
-  client(key, { base = "/v1", maxRetries = 0, onAnswer = () => {} } = {}) {
-    const sent = [];
-    const counting = async (url, init) => {
-      sent.push(String(url));
-      const answer = await fetch(url, init);
-      onAnswer(answer);
-      return answer;
-    };
-    const apiKey = this.keys[key]?.key ?? key;
-    const client = new OpenAI({ apiKey, baseURL: this.origin + base, maxRetries, fetch: counting });
+  client(key, { base = "/v1", maxRetries = 0, onAnswer } = {}) {
+    const { sent, fetch } = counting(onAnswer);
+    const client = new OpenAI({ apiKey: this.#text(key), baseURL: this.origin + base, maxRetries, fetch });
     return Object.assign(client, { sent });
   }
+
+  // The same for Anthropic's SDK, which adds the `/v1` itself. `keyAs` says how it presents the key.
+  claude(key, { base = "", maxRetries = 0, keyAs = "authToken" } = {}) {
+    const { sent, fetch } = counting();
+    const keys = { apiKey: null, authToken: null, [keyAs]: this.#text(key) };
+    const client = new Anthropic({ ...keys, baseURL: this.origin + base, maxRetries, fetch });
+    return Object.assign(client, { sent });
+  }
+
+  #text(key) {
+    return this.keys[key]?.key ?? key;
+  }
+}
+
+function counting(onAnswer = () => {}) {
+  const sent = [];
+  const fetch = async (url, init) => {
+    sent.push(String(url));
+    const answer = await globalThis.fetch(url, init);
+    onAnswer(answer);
+    return answer;
+  };
+  return { sent, fetch };
 }
 
 // Waits until `look()` gives something, which it does soon or the test fails.

@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 
 import OpenAI from "openai";
 
-import { Gateway, eventually } from "./gateway.js";
+import { CREDIT, nanos, nanosOf, recordOf } from "./books.js";
+import { Gateway } from "./gateway.js";
 
 const ASK = [{ role: "user", content: "Say something about toll gates." }];
 const WEATHER = {
@@ -15,11 +16,6 @@ const WEATHER = {
     description: "The weather of a city",
     parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
   },
-};
-// Picos per token: what a million tokens cost, times a million.
-const PRICES = {
-  "demo-chat": { input: 150_000n, cached: 75_000n, output: 600_000n },
-  counted: { input: 123_457n, cached: 61_729n, output: 987_653n },
 };
 const WORDS = "Once upon";
 
@@ -44,18 +40,6 @@ async function streamed(client, model = "demo-chat", more = {}) {
 
 const textOf = (chunks) =>
   chunks.flatMap((chunk) => chunk.choices.map((choice) => choice.delta.content ?? "")).join("");
-
-// The gateway's own record of a finished request, by the id that the SDK showed.
-const recordOf = (client, id) =>
-  eventually(async () => {
-    try {
-      const found = await client.get(`/requests/${id}`);
-      return found.duration_ms !== undefined && found.outcome ? found : null;
-    } catch (error) {
-      if (error instanceof OpenAI.NotFoundError) return null;
-      throw error;
-    }
-  });
 
 // What works
 
@@ -243,21 +227,6 @@ for (const model of ["cut", "error-event"]) {
 
 // What it costs
 
-// The charge in nanos for a usage as the SDK reported it: exact, and rounded once, up. The markup is in millionths.
-function nanos(model, usage, markup) {
-  const price = PRICES[model];
-  const cached = BigInt(usage.prompt_tokens_details?.cached_tokens ?? 0);
-  const uncached = BigInt(usage.prompt_tokens) - cached;
-  const picos = uncached * price.input + cached * price.cached + BigInt(usage.completion_tokens) * price.output;
-  const divisor = 1_000n * 1_000_000n;
-  return (picos * markup + divisor - 1n) / divisor;
-}
-
-function nanosOf(decimal) {
-  const [units, rest = ""] = decimal.split(".");
-  return BigInt(units + rest.padEnd(9, "0"));
-}
-
 for (const [key, markup] of [["books", 1_000_000n], ["marked", 1_050_000n]]) {
   test(`the books of ${key} balance to the nano with the usage that the SDK reported`, async () => {
     const client = gateway.client(key);
@@ -277,6 +246,6 @@ for (const [key, markup] of [["books", 1_000_000n], ["marked", 1_050_000n]]) {
     }
     const spent = [...expected.values()].reduce((sum, charge) => sum + charge, 0n);
     const account = await gateway.cli("account", "show", key);
-    assert.equal(nanosOf(account.balance), 10_000_000_000n - spent);
+    assert.equal(nanosOf(account.balance), CREDIT - spent);
   });
 }

@@ -1,0 +1,160 @@
+"""The command lines of Codex and Claude Code: one turn each against the real gateway, in which a tool is called.
+
+They run unattended, in a folder and a home of their own. All but the loopback goes through a proxy that is not there, so
+that nothing reaches the outside.
+"""
+
+import json
+import os
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from books import cost, eventually
+
+MODULES = Path(__file__).resolve().parent / "node_modules"
+CODEX = MODULES / "@openai/codex/bin/codex.js"
+CLAUDE_CODE = MODULES / "@anthropic-ai/claude-code/cli-wrapper.cjs"
+WITHIN_S = 60
+# A command whose output does not stand in the prompt: whoever says it has run it.
+COMMAND = "echo toll-gate-$((3+4))"
+OUTPUT = "toll-gate-7"
+ALIASES = {"claude-demo": "demo-chat"}
+
+CODEX_CONFIG = """
+model_provider = "tollgate"
+check_for_update_on_startup = false
+[analytics]
+enabled = false
+[model_providers.tollgate]
+name = "Tollgate"
+base_url = "{origin}/v1"
+env_key = "TOLLGATE_KEY"
+wire_api = "responses"
+request_max_retries = 0
+stream_max_retries = 0
+"""
+
+
+def run(script, folder, arguments, **environment):
+    kept = {name: os.environ[name] for name in ["PATH", "LANG"] if name in os.environ}
+    closed = {name: "http://127.0.0.1:9" for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]}
+    open_to = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    return subprocess.run(
+        ["node", str(script), *arguments],
+        cwd=folder,
+        env={**kept, **closed, **open_to, "HOME": str(folder), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+
+
+def codex(gateway, folder, model, prompt, key="codex"):
+    home = folder / "codex"
+    home.mkdir()
+    (home / "config.toml").write_text(CODEX_CONFIG.format(origin=gateway.origin))
+    # Its own sandbox needs what containers lack; the one command is known.
+    arguments = ["exec", "--json", "--skip-git-repo-check", "--sandbox", "danger-full-access", "--model", model, prompt]
+    done = run(CODEX, folder, arguments, CODEX_HOME=str(home), TOLLGATE_KEY=gateway.keys[key]["key"])
+    return done, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def claude_code(gateway, folder, model, prompt, key="claude_code"):
+    arguments = ["-p", prompt, "--model", model, "--output-format", "json", "--allowedTools", "Bash", "--max-turns", "4"]
+    done = run(
+        CLAUDE_CODE,
+        folder,
+        arguments,
+        ANTHROPIC_BASE_URL=gateway.origin,
+        ANTHROPIC_AUTH_TOKEN=gateway.keys[key]["key"],
+        ANTHROPIC_DEFAULT_HAIKU_MODEL=model,
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
+        DISABLE_AUTOUPDATER="1",
+        DISABLE_TELEMETRY="1",
+        DISABLE_ERROR_REPORTING="1",
+    )
+    return done, json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+
+
+class Books:
+    """What an account has asked for and paid between two looks."""
+
+    def __init__(self, gateway, account):
+        self.gateway, self.account = gateway, account
+        self.known = {record["id"] for record in self._records()}
+        self.balance = self._state()[0]
+
+    def _records(self):
+        return self.gateway.cli("requests", "--account", self.account, "--limit", "1000")
+
+    def _state(self):
+        account = self.gateway.cli("account", "show", self.account)
+        return Decimal(account["balance"]), Decimal(account["held"])
+
+    def proven(self, endpoint, model):
+        """The new records, once nothing is held: all whole, exactly charged, and all that was taken."""
+        model = ALIASES.get(model, model)
+        eventually(lambda: self._state()[1] == 0)
+        records = [record for record in self._records() if record["id"] not in self.known]
+        for record in records:
+            assert (record["endpoint"], record["model"], record["outcome"]) == (endpoint, model, "ok"), record
+            assert record["streamed"] and not record["estimated"], record
+            assert Decimal(record["charge"]) == cost(model, record) > 0, record
+        assert self.balance - self._state()[0] == sum(Decimal(record["charge"]) for record in records)
+        return records
+
+
+def total(records, name):
+    return sum(record[name] for record in records)
+
+
+@pytest.mark.skipif(not CODEX.exists(), reason="@openai/codex could not be installed here")
+@pytest.mark.parametrize("model", ["demo-chat"])
+def test_codex_completes_a_turn_with_a_tool_call(gateway, tmp_path, model):
+    books = Books(gateway, "codex")
+    done, events = codex(gateway, tmp_path, model, f"Use exec_command to run `{COMMAND}`")
+    assert done.returncode == 0, done.stdout + done.stderr
+    items = [event["item"] for event in events if event["type"] == "item.completed"]
+    (ran,) = [item for item in items if item["type"] == "command_execution"]
+    assert (ran["aggregated_output"], ran["exit_code"]) == (OUTPUT + "\n", 0)
+    said = [item["text"] for item in items if item["type"] == "agent_message"]
+    assert OUTPUT in said[-1]
+
+    records = books.proven("responses", model)
+    assert len(records) == 2
+    (usage,) = [event["usage"] for event in events if event["type"] == "turn.completed"]
+    assert usage["input_tokens"] == total(records, "input_tokens")
+    assert usage["output_tokens"] == total(records, "output_tokens")
+
+
+@pytest.mark.skipif(not CLAUDE_CODE.exists(), reason="@anthropic-ai/claude-code could not be installed here")
+@pytest.mark.parametrize("model", ["claude-demo", "demo-chat"])
+def test_claude_code_completes_a_turn_with_a_tool_call(gateway, tmp_path, model):
+    books = Books(gateway, "claude_code")
+    done, result = claude_code(gateway, tmp_path, model, f"Use Bash to run `{COMMAND}`")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (result["subtype"], result["is_error"], result["num_turns"]) == ("success", False, 2)
+    assert OUTPUT in result["result"] and result["permission_denials"] == []
+
+    records = books.proven("messages", model)
+    assert len(records) == 2
+    assert result["usage"]["input_tokens"] == total(records, "input_tokens")
+    assert result["usage"]["output_tokens"] == total(records, "output_tokens")
+
+
+@pytest.mark.skipif(not CODEX.exists(), reason="@openai/codex could not be installed here")
+def test_codex_says_why_it_was_refused(gateway, tmp_path):
+    done, events = codex(gateway, tmp_path, "demo-chat", "Hello", key="poor")
+    assert done.returncode != 0
+    assert any("balance" in json.dumps(event) for event in events if event["type"] in ("error", "turn.failed")), events
+
+
+@pytest.mark.skipif(not CLAUDE_CODE.exists(), reason="@anthropic-ai/claude-code could not be installed here")
+def test_claude_code_says_why_it_was_refused(gateway, tmp_path):
+    done, result = claude_code(gateway, tmp_path, "claude-demo", "Hello", key="poor")
+    assert done.returncode != 0 and result["is_error"]
+    assert "balance" in result["result"], result
