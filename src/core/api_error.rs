@@ -56,7 +56,10 @@ pub enum ApiError {
     RequestTooLarge {
         bytes_max: u64,
     },
-    UnsupportedMediaType,
+    /// The body is not of this type, or it is encoded.
+    UnsupportedMediaType {
+        takes: &'static str,
+    },
     HeadersTooLarge,
     /// Ours, or no upstream could answer.
     Server,
@@ -109,7 +112,7 @@ impl ApiError {
             ApiError::MethodNotAllowed { .. } => 405,
             ApiError::RequestTimeout => 408,
             ApiError::RequestTooLarge { .. } => 413,
-            ApiError::UnsupportedMediaType => 415,
+            ApiError::UnsupportedMediaType { .. } => 415,
             ApiError::RateLimit { .. } => 429,
             ApiError::HeadersTooLarge => 431,
             ApiError::InvalidRequest { .. } => 400,
@@ -135,7 +138,7 @@ impl ApiError {
             ApiError::NotFound | ApiError::RequestNotFound => "not_found",
             ApiError::MethodNotAllowed { .. } => "method_not_allowed",
             ApiError::RequestTimeout => "request_timeout",
-            ApiError::UnsupportedMediaType => "unsupported_media_type",
+            ApiError::UnsupportedMediaType { .. } => "unsupported_media_type",
             ApiError::HeadersTooLarge => "headers_too_large",
             ApiError::Server | ApiError::Unavailable { .. } => "server_error",
         }
@@ -184,9 +187,8 @@ impl ApiError {
             ApiError::MethodNotAllowed { allow } => format!("This path allows {allow} only."),
             ApiError::RequestTimeout => "The request did not arrive in time.".into(),
             ApiError::RequestTooLarge { bytes_max } => format!("The request is larger than {bytes_max} bytes."),
-            ApiError::UnsupportedMediaType => {
-                "The request's body must be plain JSON: 'Content-Type: application/json' and no Content-Encoding."
-                    .into()
+            ApiError::UnsupportedMediaType { takes } => {
+                format!("The request's body must be plain: 'Content-Type: {takes}' and no Content-Encoding.")
             }
             ApiError::HeadersTooLarge => "The request's headers are too large.".into(),
             ApiError::Server => "The request could not be served. Try again later.".into(),

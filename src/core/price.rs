@@ -150,6 +150,11 @@ impl Price {
         bill
     }
 
+    /// Whether any token costs something: answers of models for which none does need not report them.
+    pub fn prices_tokens(&self) -> bool {
+        self.rates.iter().any(|rate| rate.dearest_input().max(rate.dearest_output()) > Pico(0))
+    }
+
     /// Whether pictures have a price of their own; otherwise they are billed by their tokens.
     pub fn prices_pictures(&self) -> bool {
         !self.images.is_empty() || self.unit.per_image.is_some()

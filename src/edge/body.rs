@@ -10,9 +10,8 @@ use crate::pipeline::Pipeline;
 use crate::pipeline::memory::BodyLease;
 
 /// # Errors
-/// 413, 415, 408; 429 while all bodies together hold too much; 400 if the client's framing breaks.
+/// 413, 408; 429 while all bodies together hold too much; 400 if the client's framing breaks.
 pub async fn read(session: &mut Session, pipeline: &Pipeline) -> Result<(Bytes, BodyLease), ApiError> {
-    check_type(session)?;
     let bytes_max = pipeline.settings.body_bytes_max;
     let announced = announced_bytes(session);
     if announced.is_some_and(|bytes| bytes > bytes_max) {
@@ -79,21 +78,6 @@ async fn collect(
         body.extend_from_slice(&chunk);
     }
     Ok(first.unwrap_or_else(|| body.freeze()))
-}
-
-/// A JSON endpoint takes no other type and no encoded body; a missing type is JSON.
-fn check_type(session: &Session) -> Result<(), ApiError> {
-    let head = session.req_header();
-    if head.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes() != b"identity") {
-        return Err(ApiError::UnsupportedMediaType);
-    }
-    let Some(media_type) = head.headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let essence = media_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    if essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
-        Ok(())
-    } else {
-        Err(ApiError::UnsupportedMediaType)
-    }
 }
 
 fn announced_bytes(session: &Session) -> Option<u64> {

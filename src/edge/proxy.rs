@@ -22,7 +22,7 @@ use crate::pipeline::{Pipeline, reserve};
 use super::guard::{CONNECTION, Connection};
 use super::reception::{self, Received};
 use super::replay::{self, Drain, Stage};
-use super::upstream_head::{fault_of, has_no_body, is_event_stream};
+use super::upstream_head::{fault_of, has_no_body, is_event_stream, media_type};
 use super::{answer, peer};
 
 pub struct Edge {
@@ -154,7 +154,7 @@ impl ProxyHttp for Edge {
         self.pipeline.metrics.overhead.observe(visit.exchange.arrived.elapsed().as_secs_f64());
         let mut fresh = RequestHeader::build_no_case("POST", call.path_and_query.as_bytes(), Some(12))?;
         fresh.insert_header(header::HOST, call.authority.as_str())?;
-        fresh.insert_header(header::CONTENT_TYPE, "application/json")?;
+        fresh.insert_header(header::CONTENT_TYPE, call.content_type.as_ref())?;
         fresh.insert_header(header::CONTENT_LENGTH, call.body_bytes().to_string())?;
         fresh.insert_header(header::ACCEPT, "application/json, text/event-stream")?;
         fresh.insert_header(header::ACCEPT_ENCODING, "identity")?;
@@ -200,7 +200,7 @@ impl ProxyHttp for Edge {
             return Err(visit.decide(false));
         }
         visit.is_event_stream = is_event_stream(upstream);
-        exchange.answer_begins(upstream.status.as_u16(), visit.is_event_stream, now);
+        exchange.answer_begins(upstream.status.as_u16(), media_type(upstream), visit.is_event_stream, now);
         if let Some(attempt) = &exchange.attempt {
             visit.stage.alive(attempt.candidate.upstream.timeouts.idle);
         }

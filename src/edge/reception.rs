@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::header::{self, HeaderValue};
 use pingora_proxy::Session;
 use serde_json::Value;
 
@@ -70,6 +71,8 @@ async fn take_in(
     caller: &Caller,
 ) -> Result<Received, ApiError> {
     exchange.admit(endpoint, caller, Instant::now())?;
+    let header = |name| session.req_header().headers.get(name).map(HeaderValue::as_bytes);
+    exchange.judge_media(header(header::CONTENT_TYPE), header(header::CONTENT_ENCODING))?;
     let (body, lease) = body::read(session, pipeline).await?;
     match exchange.prepare(body, lease, Instant::now())? {
         Some(answer) => Ok(Received::Answer(answer)),

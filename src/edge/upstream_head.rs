@@ -43,9 +43,13 @@ fn is_encoded(head: &ResponseHeader) -> bool {
     coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// Empty where it is not named.
+pub(super) fn media_type(head: &ResponseHeader) -> &[u8] {
+    head.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default()
+}
+
 pub(super) fn is_event_stream(head: &ResponseHeader) -> bool {
-    let media_type = head.headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    media_type.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+    media_type(head).get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// A refused key rests so long where the upstream names no time.

@@ -22,6 +22,8 @@ use crate::core::usage::Usage;
 use crate::ledger::Hold;
 use crate::limits::contract::{Permit, RateState};
 use crate::protocol::endpoint::Endpoint;
+use crate::protocol::media::{self, Media};
+use crate::protocol::plain::is_plain;
 use crate::protocol::request::{self, Facts};
 use crate::store::contract::RequestId;
 
@@ -48,6 +50,7 @@ pub struct Exchange {
     permit: Option<Arc<Mutex<Permit>>>,
     /// What the rate limit headers say when there is no permit to ask.
     refused_rates: Option<RateState>,
+    media: Media,
     pub facts: Option<Facts>,
     body: Bytes,
     _body_lease: Option<BodyLease>,
@@ -121,6 +124,7 @@ impl Exchange {
             caller: None,
             permit: None,
             refused_rates: None,
+            media: Media::Json,
             facts: None,
             body: Bytes::new(),
             _body_lease: None,
@@ -167,6 +171,16 @@ impl Exchange {
         Ok(())
     }
 
+    /// Judges what the body is said to be, before it is read.
+    ///
+    /// # Errors
+    /// As [`media::judge`].
+    pub fn judge_media(&mut self, media_type: Option<&[u8]>, encoding: Option<&[u8]>) -> Result<(), ApiError> {
+        let endpoint = self.endpoint.ok_or(ApiError::Server)?;
+        self.media = media::judge(endpoint, media_type, encoding)?;
+        Ok(())
+    }
+
     /// Understands the body, finds who can answer it, and sets aside its price. `Some`: the answer itself, for which no
     /// upstream is needed.
     ///
@@ -177,7 +191,11 @@ impl Exchange {
             return Err(ApiError::Server);
         };
         self.arrived = now;
-        let facts = self.facts.insert(request::understand(endpoint, &body)?);
+        let facts = match &self.media {
+            Media::Json => request::understand(endpoint, &body)?,
+            Media::Form(boundary) => request::understand_form(endpoint, boundary, &body)?,
+        };
+        let facts = self.facts.insert(facts);
         let route = route::route(self.pipeline.snapshot(), caller, endpoint, &facts.model, now)?;
         let route = self.route.insert(route);
         let asked =
@@ -269,8 +287,8 @@ impl Exchange {
         false
     }
 
-    /// An answer has begun: chooses how it is read.
-    pub fn answer_begins(&mut self, status: u16, is_event_stream: bool, now: Instant) {
+    /// An answer of this type has begun: chooses how it is read.
+    pub fn answer_begins(&mut self, status: u16, media_type: &[u8], is_event_stream: bool, now: Instant) {
         let (Some(endpoint), Some(facts)) = (self.endpoint, &self.facts) else { return };
         if let Some(attempt) = &mut self.attempt {
             attempt.answered(status, &self.pipeline.metrics);
@@ -282,6 +300,7 @@ impl Exchange {
             }
             // An upstream reports because we asked, or unasked; the client gets its report only if the client asked.
             _ if is_event_stream => Meter::stream(endpoint, facts.include_usage, now),
+            _ if endpoint.answers_plainly() && is_plain(media_type) => Meter::plain(media_type, now),
             _ => Meter::whole(endpoint, now),
         });
     }

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use crate::core::api_error::ApiError;
 use crate::core::secret::Secret;
 use crate::protocol::endpoint::Endpoint;
+use crate::protocol::plain::PlainReader;
 use crate::protocol::stream::{Facts, StreamReader};
 use crate::protocol::whole::{Verdict, WholeReader};
 
@@ -34,6 +35,7 @@ pub struct Meter {
 enum Reader {
     Stream(StreamReader),
     Whole(WholeReader),
+    Plain(PlainReader),
     /// An upstream's 400, 413 or 422: its message is for the client.
     Rejection(Rejection),
 }
@@ -57,6 +59,11 @@ impl Meter {
 
     pub fn whole(endpoint: Endpoint, now: Instant) -> Meter {
         Meter::new(Reader::Whole(WholeReader::new(endpoint)), now)
+    }
+
+    /// An answer that is neither JSON nor events.
+    pub fn plain(media_type: &[u8], now: Instant) -> Meter {
+        Meter::new(Reader::Plain(PlainReader::new(media_type)), now)
     }
 
     /// `known`: what must not be in the words that a client gets to see.
@@ -89,6 +96,7 @@ impl Meter {
         match &self.reader {
             Reader::Stream(reader) => Some(reader.facts()),
             Reader::Whole(reader) => Some(reader.facts()),
+            Reader::Plain(reader) => Some(reader.facts()),
             Reader::Rejection(_) => None,
         }
     }
@@ -107,6 +115,7 @@ impl Meter {
             }
             Reader::Stream(_) => self.feed_stream(chunk, end, now),
             Reader::Whole(_) => self.feed_whole(chunk, end),
+            Reader::Plain(_) => self.feed_plain(chunk, end),
         };
         if self.first_content_at.is_none() && self.released && self.facts().is_some_and(|facts| facts.content_begun) {
             self.first_content_at = Some(now);
@@ -169,6 +178,16 @@ impl Meter {
             (Verdict::Error, false) => Step::Failover("error_body"),
             (Verdict::Broken | Verdict::Error, true) => Step::Cut(Bytes::new()),
         }
+    }
+}
+
+impl Meter {
+    /// Nothing in it could tell of a failure, so there is nothing to wait for.
+    fn feed_plain(&mut self, chunk: Bytes, end: bool) -> Step {
+        let Reader::Plain(reader) = &mut self.reader else { return Step::Pass(chunk) };
+        reader.feed(&chunk);
+        self.released |= !chunk.is_empty();
+        if end && !self.released { Step::Failover("empty_body") } else { Step::Pass(chunk) }
     }
 }
 
@@ -245,6 +264,18 @@ mod tests {
         assert_eq!(meter.feed(None, true, now), Step::Cut(Bytes::new()));
         let mut empty = Meter::stream(Endpoint::ChatCompletions, false, now);
         assert_eq!(empty.feed(None, true, now), Step::Failover("empty_stream"));
+    }
+
+    #[test]
+    fn sound_goes_through_as_it_comes_and_silence_is_no_answer() {
+        let now = Instant::now();
+        let mut meter = Meter::plain(b"audio/mpeg", now);
+        assert_eq!(meter.feed(None, false, now), Step::Pass(Bytes::new()));
+        assert!(!meter.released());
+        assert_eq!(meter.feed(chunk("ID3"), false, now), Step::Pass(Bytes::from_static(b"ID3")));
+        assert!(meter.released() && meter.first_content_at.is_some());
+        assert_eq!(meter.feed(None, true, now), Step::Pass(Bytes::new()));
+        assert_eq!(Meter::plain(b"audio/mpeg", now).feed(None, true, now), Step::Failover("empty_body"));
     }
 
     #[test]

@@ -91,7 +91,12 @@ fn bound(endpoint: Endpoint, facts: &Facts, model: &Model) -> Result<Bound, ApiE
         Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages => {
             each.saturating_mul(facts.choices)
         }
-        Endpoint::CountTokens | Endpoint::Embeddings | Endpoint::ImagesGenerations => 0,
+        Endpoint::AudioTranscriptions => each,
+        Endpoint::AudioSpeech => {
+            let spoken = facts.spoken_bytes.saturating_mul(SPEECH_TOKENS_PER_BYTE_MAX);
+            model.max_output_tokens.map_or(spoken, |most| spoken.min(most))
+        }
+        _ => 0,
     };
     Ok(Bound {
         // What is found on the web is input too.
@@ -101,8 +106,9 @@ fn bound(endpoint: Endpoint, facts: &Facts, model: &Model) -> Result<Bound, ApiE
         image_kind: facts.image_kind.clone(),
         characters: facts.characters,
         web_searches: facts.web_searches,
+        audio_ms: facts.audio_ms,
+        search_units: facts.search_units,
         tier: facts.tier,
-        ..Bound::default()
     })
 }
 
@@ -119,4 +125,6 @@ fn refused(error: ReserveError) -> ApiError {
 
 /// What one search brings in; OpenAI's smaller models count exactly this.
 const SEARCH_INPUT_TOKENS: u64 = 8_000;
+/// Slow speech; see [`super::settle`] for what is usual.
+const SPEECH_TOKENS_PER_BYTE_MAX: u64 = 3;
 pub const STORAGE_RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(2);

@@ -4,6 +4,8 @@
 //! sent can steer where a request goes or with whose credential; only its body goes on, and of that only the model's
 //! name and the wish for usage are edited.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::core::catalog::{Candidate, Dialect, StreamUsage, UpstreamKind};
@@ -18,6 +20,7 @@ pub struct UpstreamCall {
     pub credential: Option<(&'static str, Secret)>,
     /// Of the client's, as far as they mean something to the upstream.
     pub headers: Vec<(&'static str, String)>,
+    pub content_type: Cow<'static, str>,
     pub pieces: Vec<Bytes>,
 }
 
@@ -68,6 +71,7 @@ pub fn rewrite(
             _ => ("authorization", Secret::new(format!("Bearer {}", key.expose()))),
         }),
         headers: if is_anthropic { anthropic.headers() } else { Vec::new() },
+        content_type: facts.content_type(),
         pieces: facts.rewrite(body, &candidate.model, inject_usage),
     }
 }

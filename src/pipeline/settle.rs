@@ -6,10 +6,10 @@
 use std::time::Instant;
 
 use crate::core::bill::Bill;
-use crate::core::money::Nano;
+use crate::core::money::{Nano, Pico};
 use crate::core::price::Bound;
 use crate::core::usage::{ImageKind, Usage};
-use crate::protocol::endpoint::Endpoint;
+use crate::protocol::endpoint::{Endpoint, Measure};
 use crate::protocol::stream;
 use crate::store::contract::{Outcome, RequestRow};
 
@@ -52,10 +52,13 @@ pub fn usage_so_far(exchange: &Exchange) -> (Usage, bool) {
     let Some(facts) = exchange.meter.as_ref().and_then(|meter| meter.facts()) else {
         return (Usage::default(), false);
     };
-    if exchange.endpoint.is_some_and(Endpoint::is_free) {
-        return (Usage::default(), false);
-    }
     let cut = matches!(exchange.end, Some(End::UpstreamCut | End::FundsExhausted(_) | End::ClientGone));
+    let measure = exchange.endpoint.map_or(Measure::Tokens, Endpoint::measure);
+    match measure {
+        Measure::Nothing => return (Usage::default(), false),
+        Measure::Tokens | Measure::Pictures => {}
+        _ => return measured(exchange, measure, facts, cut),
+    }
     match &facts.usage {
         Some(reported) => {
             let mut usage = reported.clone();
@@ -79,6 +82,46 @@ pub fn usage_so_far(exchange: &Exchange) -> (Usage, bool) {
         }
         None => (Usage::default(), false),
     }
+}
+
+/// The same for what may be sold by other measures than tokens: what the model's price names has to be there, reported
+/// or estimated; what it does not name need not.
+fn measured(exchange: &Exchange, measure: Measure, answer: &stream::Facts, cut: bool) -> (Usage, bool) {
+    let (Some(asked), Some(route)) = (&exchange.facts, &exchange.route) else { return (Usage::default(), false) };
+    if !answer.content_begun && answer.usage.is_none() {
+        return (Usage::default(), false);
+    }
+    let price = &route.model.price;
+    let mut estimated = cut;
+    let mut usage = match &answer.usage {
+        Some(reported) => reported.clone(),
+        None if measure == Measure::Reported || !price.prices_tokens() => Usage::default(),
+        None => {
+            estimated = true;
+            let spoken = asked.spoken_bytes.saturating_mul(SPEECH_TOKENS).div_ceil(SPEECH_TOKENS_BYTES);
+            Usage {
+                input_text: estimated_input(exchange),
+                output_text: estimated_output(exchange, answer),
+                output_audio: spoken,
+                ..Usage::default()
+            }
+        }
+    };
+    let mut reported_or = |reported: Option<u64>, counted: u64| {
+        estimated |= reported.is_none();
+        reported.unwrap_or(counted)
+    };
+    match measure {
+        Measure::Characters => usage.characters = asked.characters,
+        Measure::AudioTime if price.unit.per_audio_second > Pico(0) => {
+            usage.audio_ms = reported_or(answer.audio_ms, asked.audio_ms);
+        }
+        Measure::SearchUnits if price.unit.per_search_unit > Pico(0) => {
+            usage.search_units = reported_or(answer.search_units, asked.search_units);
+        }
+        _ => {}
+    }
+    (usage, estimated)
 }
 
 fn outcome(exchange: &Exchange, end: &End) -> Outcome {
@@ -180,3 +223,8 @@ fn row(exchange: &Exchange, outcome: Outcome, usage: &Usage, estimated: bool, no
         duration_ms: since_start(now),
     })
 }
+
+/// Three tokens for two bytes: about 14 bytes of text are spoken in a second, in English as in Chinese, and a second of
+/// generated speech is 20 tokens (OpenAI).
+const SPEECH_TOKENS: u64 = 3;
+const SPEECH_TOKENS_BYTES: u64 = 2;

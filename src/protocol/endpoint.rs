@@ -23,10 +23,37 @@ pub enum Endpoint {
     CountTokens,
     Embeddings,
     ImagesGenerations,
+    /// New pictures from old ones.
+    ImagesEdits,
+    /// Text to sound.
+    AudioSpeech,
+    /// Sound to text.
+    AudioTranscriptions,
+    Moderations,
+    /// Documents in the order of what they have to do with a query.
+    Rerank,
+}
+
+/// What else than tokens an answer may be sold by; where the model's price names it, that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Nothing else: tokens, by estimate where they are not reported.
+    Tokens,
+    /// Pictures by the piece.
+    Pictures,
+    /// The characters that were to be spoken.
+    Characters,
+    /// The length of what was listened to.
+    AudioTime,
+    SearchUnits,
+    /// What the upstream reports, and nothing if it reports nothing: providers give it away.
+    Reported,
+    /// Nothing is ever charged.
+    Nothing,
 }
 
 impl Endpoint {
-    pub const ALL: [Endpoint; 7] = [
+    pub const ALL: [Endpoint; 12] = [
         Endpoint::ChatCompletions,
         Endpoint::Completions,
         Endpoint::Responses,
@@ -34,6 +61,11 @@ impl Endpoint {
         Endpoint::CountTokens,
         Endpoint::Embeddings,
         Endpoint::ImagesGenerations,
+        Endpoint::ImagesEdits,
+        Endpoint::AudioSpeech,
+        Endpoint::AudioTranscriptions,
+        Endpoint::Moderations,
+        Endpoint::Rerank,
     ];
 
     /// The name in metrics and records.
@@ -46,6 +78,11 @@ impl Endpoint {
             Endpoint::CountTokens => "count_tokens",
             Endpoint::Embeddings => "embeddings",
             Endpoint::ImagesGenerations => "images_generations",
+            Endpoint::ImagesEdits => "images_edits",
+            Endpoint::AudioSpeech => "audio_speech",
+            Endpoint::AudioTranscriptions => "audio_transcriptions",
+            Endpoint::Moderations => "moderations",
+            Endpoint::Rerank => "rerank",
         }
     }
 
@@ -59,12 +96,56 @@ impl Endpoint {
             Endpoint::CountTokens => "/messages/count_tokens",
             Endpoint::Embeddings => "/embeddings",
             Endpoint::ImagesGenerations => "/images/generations",
+            Endpoint::ImagesEdits => "/images/edits",
+            Endpoint::AudioSpeech => "/audio/speech",
+            Endpoint::AudioTranscriptions => "/audio/transcriptions",
+            Endpoint::Moderations => "/moderations",
+            Endpoint::Rerank => "/rerank",
         }
     }
 
     /// Whether a client may ask for its answer as a stream.
     pub fn streams(self) -> bool {
-        matches!(self, Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Responses | Endpoint::Messages)
+        matches!(
+            self,
+            Endpoint::ChatCompletions
+                | Endpoint::Completions
+                | Endpoint::Responses
+                | Endpoint::Messages
+                | Endpoint::AudioTranscriptions
+        )
+    }
+
+    /// Whether its body is a form, because a file is uploaded with it; it is JSON otherwise.
+    pub fn takes_form(self) -> bool {
+        matches!(self, Endpoint::ImagesEdits | Endpoint::AudioTranscriptions)
+    }
+
+    /// Whether its answer may be something else than JSON or events: sound, or the bare text of a recording.
+    pub fn answers_plainly(self) -> bool {
+        matches!(self, Endpoint::AudioSpeech | Endpoint::AudioTranscriptions)
+    }
+
+    /// Whether pictures come of it.
+    pub fn makes_pictures(self) -> bool {
+        matches!(self, Endpoint::ImagesGenerations | Endpoint::ImagesEdits)
+    }
+
+    /// The rule by which it is charged: every endpoint has one.
+    pub fn measure(self) -> Measure {
+        match self {
+            Endpoint::ChatCompletions
+            | Endpoint::Completions
+            | Endpoint::Responses
+            | Endpoint::Messages
+            | Endpoint::Embeddings => Measure::Tokens,
+            Endpoint::ImagesGenerations | Endpoint::ImagesEdits => Measure::Pictures,
+            Endpoint::AudioSpeech => Measure::Characters,
+            Endpoint::AudioTranscriptions => Measure::AudioTime,
+            Endpoint::Rerank => Measure::SearchUnits,
+            Endpoint::Moderations => Measure::Reported,
+            Endpoint::CountTokens => Measure::Nothing,
+        }
     }
 
     /// In which of the chat dialects it speaks. None: it is no chat, and is never converted.
@@ -84,7 +165,7 @@ impl Endpoint {
 
     /// Whether nothing is ever charged for it.
     pub fn is_free(self) -> bool {
-        matches!(self, Endpoint::CountTokens)
+        self.measure() == Measure::Nothing
     }
 }
 

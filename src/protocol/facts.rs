@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::endpoint::Endpoint;
 use super::place::Place;
 use super::scan::Found;
-use super::usage::{Join, Report};
+use super::usage::{self, Join, Report};
 use crate::core::usage::{ImageKind, Tier, Usage};
 
 /// Facts of an answer, growing as its bytes pass.
@@ -30,6 +30,10 @@ pub struct Facts {
     pub done_seen: bool,
     /// Searches of the web that the upstream made.
     pub web_searches: u64,
+    /// How much sound the upstream says it heard.
+    pub audio_ms: Option<u64>,
+    /// What the upstream says a search counts as.
+    pub search_units: Option<u64>,
     /// What the upstream said went wrong.
     pub error: Option<AnswerError>,
     /// A count was refused, or cut to what it is a part of.
@@ -107,7 +111,7 @@ impl Reading {
         if finished_picture {
             self.images = Some(self.images.unwrap_or(0).saturating_add(1));
             self.facts.content_begun = true;
-        } else if self.endpoint == Endpoint::ImagesGenerations && found.data_entries.is_some() {
+        } else if self.endpoint.makes_pictures() && found.data_entries.is_some() {
             self.images = found.data_entries;
         }
         let news = found.values().next().is_some() || self.images.is_some();
@@ -129,6 +133,8 @@ impl Reading {
         let last: &[&[u8]] = match self.endpoint {
             Endpoint::Responses => &[b"\"response.completed\"", b"\"response.incomplete\""],
             Endpoint::Messages => &[b"\"message_stop\""],
+            Endpoint::AudioTranscriptions => &[b"\"transcript.text.done\""],
+            Endpoint::AudioSpeech => &[b"\"speech.audio.done\""],
             _ => &[],
         };
         found.values().any(|(place, json)| place == Place::Type && last.contains(&json))
@@ -169,7 +175,7 @@ impl Reading {
         let finished = |(place, json): (Place, &[u8])| {
             place == Place::Type && matches!(json, b"\"image_generation.completed\"" | b"\"image_edit.completed\"")
         };
-        self.endpoint == Endpoint::ImagesGenerations && found.values().any(finished)
+        self.endpoint.makes_pictures() && found.values().any(finished)
     }
 
     fn value(&mut self, place: Place, json: &[u8], join: Join) {
@@ -179,6 +185,10 @@ impl Reading {
                 self.facts.anomalous |= refused;
                 self.disbelieved |= refused;
             }
+            // Beside a report it is not rounded as the bill is.
+            Place::Duration => {
+                self.facts.audio_ms = usage::milliseconds(&serde_json::from_slice(json).unwrap_or_default())
+            }
             Place::ServiceTier => self.facts.tier = short_word(json).map(|tier| Tier::from_wire(&tier)),
             Place::Size => self.image_kind.size = short_word(json).unwrap_or_default(),
             Place::Quality => self.image_kind.quality = short_word(json).unwrap_or_default(),
@@ -187,6 +197,8 @@ impl Reading {
     }
 
     fn renew_usage(&mut self) {
+        self.facts.audio_ms = self.report.audio_ms().or(self.facts.audio_ms);
+        self.facts.search_units = self.report.search_units();
         let mut usage = match self.report.usage(self.endpoint) {
             Some((usage, clamped)) => {
                 self.facts.anomalous |= clamped;

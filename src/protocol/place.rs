@@ -23,9 +23,10 @@ pub(super) enum Place {
     FinishReason,
     /// Usage beside the choices.
     Usage,
-    /// Usage elsewhere: inside a choice (Moonshot) or Groq's own object.
+    /// Usage elsewhere: inside a choice (Moonshot), in Groq's own object, or in the `meta` of a reranking (Cohere).
     InnerUsage,
     Groq,
+    Meta,
     Error,
     ServiceTier,
     /// The kind of an event of a picture stream.
@@ -35,6 +36,14 @@ pub(super) enum Place {
     /// The list of pictures.
     Data,
     DataEntry,
+    /// What was heard, as a whole or in an event: in the last of its events the text stands again.
+    Transcript,
+    TranscriptEvent,
+    /// Seconds of sound.
+    Duration,
+    /// An event of a stream of speech, and the sound in it.
+    SpeechEvent,
+    Sound,
     /// A whole response.
     Response,
     /// An event of a response's stream.
@@ -65,6 +74,9 @@ impl Place {
             Endpoint::Responses if streamed => Place::ResponseEvent,
             Endpoint::Responses => Place::Response,
             Endpoint::Messages | Endpoint::CountTokens => Place::AnthropicMessage,
+            Endpoint::AudioTranscriptions if streamed => Place::TranscriptEvent,
+            Endpoint::AudioTranscriptions => Place::Transcript,
+            Endpoint::AudioSpeech => Place::SpeechEvent,
             _ => Place::Top,
         }
     }
@@ -82,6 +94,8 @@ impl Place {
             (Place::Top, b"size") => Place::Size,
             (Place::Top, b"quality") => Place::Quality,
             (Place::Top, b"data") => Place::Data,
+            (Place::Top, b"meta") => Place::Meta,
+            (Place::Meta, b"billed_units" | b"tokens") => Place::InnerUsage,
             (Place::Choice, b"delta" | b"message") => Place::Message,
             (Place::Choice, b"text") => Place::Text,
             (Place::Choice, b"finish_reason") => Place::FinishReason,
@@ -96,7 +110,11 @@ impl Place {
             (Place::Text, b"text" | b"thinking" | b"refusal") => Place::Text,
             (Place::Top | Place::Choice | Place::Message | Place::Call | Place::Text, _) => Place::Elsewhere,
             (Place::ToolInput, _) => Place::ToolInput,
-            _ => self.member_of_response(key).or_else(|| self.member_of_message(key)).unwrap_or(Place::Elsewhere),
+            _ => self
+                .member_of_response(key)
+                .or_else(|| self.member_of_message(key))
+                .or_else(|| self.member_of_audio(key))
+                .unwrap_or(Place::Elsewhere),
         }
     }
 
@@ -138,6 +156,19 @@ impl Place {
         })
     }
 
+    /// Transcriptions and speech.
+    fn member_of_audio(self, key: &[u8]) -> Option<Place> {
+        Some(match (self, key) {
+            (Place::Transcript, b"text") | (Place::TranscriptEvent, b"delta") => Place::Text,
+            (Place::Transcript, b"duration") => Place::Duration,
+            (Place::Transcript | Place::TranscriptEvent | Place::SpeechEvent, b"type") => Place::Type,
+            (Place::Transcript | Place::TranscriptEvent | Place::SpeechEvent, b"usage") => Place::Usage,
+            (Place::Transcript | Place::TranscriptEvent | Place::SpeechEvent, b"error") => Place::Error,
+            (Place::SpeechEvent, b"audio") => Place::Sound,
+            _ => return None,
+        })
+    }
+
     /// The place of an element of the list at this place.
     pub fn element(self) -> Place {
         match self {
@@ -163,6 +194,7 @@ impl Place {
                 | Place::ServiceTier
                 | Place::Type
                 | Place::ItemType
+                | Place::Duration
                 | Place::Size
                 | Place::Quality
         )

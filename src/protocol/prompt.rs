@@ -121,6 +121,12 @@ impl Tally {
         }
     }
 
+    /// A string of so many bytes, read elsewhere.
+    pub(super) fn plain_string(&mut self, bytes: usize) {
+        self.strings += 1;
+        self.add_text(bytes);
+    }
+
     fn string(&mut self, reader: &mut Reader) -> Result<(), JsonError> {
         self.strings += 1;
         self.text(reader)

@@ -6,12 +6,14 @@
 //! Always true of [`Facts`]: every number is within the bounds below, so that the price of the dearest request cannot
 //! overflow; a field of the wrong type has been refused, not ignored.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::endpoint::Endpoint;
 use super::json::{JsonError, Kind, Reader};
+use super::multipart::Boundary;
 use super::prompt::Tally;
 use super::tools::{self, Searches};
 use crate::core::api_error::ApiError;
@@ -40,17 +42,24 @@ pub struct Facts {
     /// Pictures to be generated.
     pub images: u64,
     pub image_kind: ImageKind,
-    /// Characters to be spoken.
+    /// Characters to be spoken, and what they are in bytes.
     pub characters: u64,
+    pub spoken_bytes: u64,
     /// Searches of the web that are allowed.
     pub web_searches: u64,
     /// The field that adds input which only the upstream can see, such as a conversation that it has stored.
     pub unseen_input: Option<&'static str>,
+    /// The length of a recording, by its own words.
+    pub audio_ms: u64,
+    /// What a search among the documents counts as.
+    pub search_units: u64,
+    /// A body that is a form; JSON otherwise.
+    form: Option<Boundary>,
     model_span: Range<usize>,
     stream_options: StreamOptions,
 }
 
-/// Reads a body.
+/// Reads a body that is JSON.
 ///
 /// # Errors
 /// [`ApiError::InvalidRequest`] with the field at fault, or without one where the body as a whole is not acceptable JSON.
@@ -74,13 +83,25 @@ impl Facts {
     pub fn rewrite(&self, body: &Bytes, upstream_model: &str, inject_usage: bool) -> Vec<Bytes> {
         let mut edits = Vec::with_capacity(2);
         if upstream_model != self.model {
-            edits.push((self.model_span.clone(), quote(upstream_model)));
+            let model = match self.form {
+                Some(_) => Bytes::copy_from_slice(upstream_model.as_bytes()),
+                None => quote(upstream_model),
+            };
+            edits.push((self.model_span.clone(), model));
         }
         if inject_usage && self.stream && !self.include_usage {
             edits.push(self.stream_options.edit_to_include_usage(self.model_span.end));
         }
         edits.sort_by_key(|(span, _)| span.start);
         splice(body, edits)
+    }
+
+    /// The `Content-Type` of the body.
+    pub fn content_type(&self) -> Cow<'static, str> {
+        match &self.form {
+            Some(boundary) => boundary.content_type().into(),
+            None => "application/json".into(),
+        }
     }
 }
 
@@ -96,6 +117,13 @@ struct Draft {
     prompts: Option<u64>,
     tier: Tier,
     image_kind: ImageKind,
+    characters: u64,
+    spoken_bytes: u64,
+    query_bytes: Option<u64>,
+    documents: u64,
+    /// A file was uploaded.
+    file: bool,
+    audio_ms: u64,
     input: Tally,
     searches: Searches,
     calls_max: Option<u64>,
@@ -105,7 +133,10 @@ struct Draft {
 impl Draft {
     /// Reads one member of the body. What an endpoint does not know is none of our business there.
     fn member(&mut self, endpoint: Endpoint, reader: &mut Reader, name: &str) -> Result<(), ApiError> {
-        use Endpoint::{ChatCompletions, Completions, CountTokens, Embeddings, ImagesGenerations, Messages, Responses};
+        use Endpoint::{
+            AudioSpeech, ChatCompletions, Completions, CountTokens, Embeddings, ImagesGenerations, Messages,
+            Moderations, Rerank, Responses,
+        };
         match (name, endpoint) {
             ("model", _) => self.model = Some(read_model(reader)?),
             ("stream", _) => self.stream = read_stream(endpoint, reader)?,
@@ -135,9 +166,20 @@ impl Draft {
                 expect(reader, name, &[Kind::String], "a string")?;
                 self.prompts = Some(self.input.prompts(reader)?);
             }
-            ("input", Embeddings) => {
+            ("input", Embeddings | Moderations) => {
                 expect(reader, name, &[Kind::String, Kind::Array], "a string or an array")?;
                 self.prompts = Some(self.input.prompts(reader)?);
+            }
+            ("input", AudioSpeech) => self.read_speech(reader)?,
+            // The word `audio`, the default, is the sound itself.
+            ("stream_format", AudioSpeech) => self.stream = read_label(reader, name)?.is_some_and(|form| form == "sse"),
+            ("query", Rerank) => self.query_bytes = Some(self.read_query(reader)?),
+            ("documents", Rerank) => {
+                expect(reader, name, &[Kind::Array], "an array")?;
+                let before = self.input;
+                let documents = self.input.prompts(reader)?;
+                // An empty array makes one prompt, and is none here.
+                self.documents = if self.input == before { 0 } else { documents };
             }
             ("size", ImagesGenerations) => self.image_kind.size = read_label(reader, name)?.unwrap_or_default(),
             ("quality", ImagesGenerations) => self.image_kind.quality = read_label(reader, name)?.unwrap_or_default(),
@@ -168,8 +210,8 @@ impl Draft {
         Ok(reader.skip()?)
     }
 
-    fn into_facts(self, endpoint: Endpoint) -> Result<Facts, ApiError> {
-        let Some((model, model_span)) = self.model else {
+    fn into_facts(mut self, endpoint: Endpoint) -> Result<Facts, ApiError> {
+        let Some((model, model_span)) = self.model.take() else {
             return Err(missing("model"));
         };
         match endpoint {
@@ -177,16 +219,27 @@ impl Draft {
                 return Err(missing("messages"));
             }
             Endpoint::Embeddings if self.prompts.is_none() => return Err(missing("input")),
-            Endpoint::ImagesGenerations if self.prompts.is_none() => return Err(missing("prompt")),
+            Endpoint::Moderations if self.prompts.is_none() => return Err(missing("input")),
+            Endpoint::ImagesGenerations | Endpoint::ImagesEdits if self.prompts.is_none() => {
+                return Err(missing("prompt"));
+            }
+            Endpoint::ImagesEdits if !self.file => return Err(missing("image")),
+            Endpoint::AudioSpeech if self.characters == 0 => return Err(missing("input")),
+            Endpoint::AudioTranscriptions if !self.file => return Err(missing("file")),
+            Endpoint::Rerank if self.query_bytes.is_none() => return Err(missing("query")),
+            Endpoint::Rerank if self.documents == 0 => return Err(missing("documents")),
             _ => {}
         }
+        self.repeat_query();
+        let search_units = self.search_units();
         let of_each_prompt = self.n.max(self.best_of).unwrap_or(1);
         let (choices, images) = match endpoint {
             Endpoint::ChatCompletions => (of_each_prompt, 0),
             Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens => (1, 0),
             Endpoint::Completions => (of_each_prompt.saturating_mul(self.prompts.unwrap_or(1)), 0),
-            Endpoint::Embeddings => (1, 0),
-            Endpoint::ImagesGenerations => (self.n.unwrap_or(1), self.n.unwrap_or(1)),
+            Endpoint::Embeddings | Endpoint::Moderations | Endpoint::Rerank => (1, 0),
+            Endpoint::AudioSpeech | Endpoint::AudioTranscriptions => (1, 0),
+            Endpoint::ImagesGenerations | Endpoint::ImagesEdits => (self.n.unwrap_or(1), self.n.unwrap_or(1)),
         };
         Ok(Facts {
             model,
@@ -200,12 +253,47 @@ impl Draft {
             other_tokens: self.input.other_tokens,
             images,
             image_kind: self.image_kind,
-            characters: 0,
             web_searches: self.searches.bound(self.calls_max),
             unseen_input: self.unseen_input.or((self.input.references > 0).then_some("input")),
+            characters: self.characters,
+            spoken_bytes: self.spoken_bytes,
+            audio_ms: self.audio_ms,
+            search_units,
+            form: None,
             model_span,
             stream_options: self.stream_options,
         })
+    }
+}
+
+impl Draft {
+    fn read_speech(&mut self, reader: &mut Reader) -> Result<(), ApiError> {
+        expect(reader, "input", &[Kind::String], "a string")?;
+        let spoken = reader.string()?;
+        self.characters = spoken.decoded().chars().count() as u64;
+        self.spoken_bytes = spoken.decoded_bytes as u64;
+        self.input.plain_string(spoken.decoded_bytes);
+        Ok(())
+    }
+
+    /// Its bytes; text for some, an object with a picture or a text for others.
+    fn read_query(&mut self, reader: &mut Reader) -> Result<u64, ApiError> {
+        expect(reader, "query", &[Kind::String, Kind::Object], "a string")?;
+        let before = self.input.text_bytes;
+        self.input.prompts(reader)?;
+        Ok(self.input.text_bytes - before)
+    }
+
+    /// Each document is read together with the query, and is counted so (Voyage's and Jina's documentation of rerankers).
+    fn repeat_query(&mut self) {
+        let repeated = self.query_bytes.unwrap_or(0).saturating_mul(self.documents.saturating_sub(1));
+        self.input.text_bytes = self.input.text_bytes.saturating_add(repeated);
+    }
+
+    /// A unit is a query among up to 100 documents; a longer document than 500 tokens counts as several (Cohere).
+    fn search_units(&self) -> u64 {
+        let more = self.input.tokens() / SEARCH_DOCUMENT_TOKENS;
+        self.documents.saturating_add(more).div_ceil(SEARCH_UNIT_DOCUMENTS)
     }
 }
 
@@ -249,14 +337,22 @@ fn read_model(reader: &mut Reader) -> Result<(String, Range<usize>), ApiError> {
         return Err(wrong("model", &format!("a string of 1 to {MODEL_BYTES_MAX} bytes")));
     }
     let model = text.decoded().into_owned();
-    if model.chars().any(char::is_control) {
-        return Err(wrong("model", "a string without control characters"));
-    }
+    check_model(&model)?;
     Ok((model, start..reader.position()))
 }
 
+fn check_model(model: &str) -> Result<(), ApiError> {
+    if model.chars().any(char::is_control) {
+        return Err(wrong("model", "a string without control characters"));
+    }
+    Ok(())
+}
+
 fn read_stream(endpoint: Endpoint, reader: &mut Reader) -> Result<bool, ApiError> {
-    let stream = read_boolean(reader, "stream")?.unwrap_or(false);
+    check_stream(endpoint, read_boolean(reader, "stream")?.unwrap_or(false))
+}
+
+fn check_stream(endpoint: Endpoint, stream: bool) -> Result<bool, ApiError> {
     if stream && !endpoint.streams() {
         return Err(ApiError::invalid_param("stream", "This endpoint does not stream."));
     }
@@ -374,9 +470,15 @@ impl From<JsonError> for ApiError {
 
 const MODEL_BYTES_MAX: usize = 256;
 const LABEL_BYTES_MAX: usize = 64;
+const SEARCH_UNIT_DOCUMENTS: u64 = 100;
+const SEARCH_DOCUMENT_TOKENS: u64 = 500;
 /// OpenAI's own bound of `n`.
 const CHOICES_MAX: u64 = 128;
 const IMAGES_MAX: u64 = 10;
+
+mod form;
+
+pub use form::understand as understand_form;
 
 #[cfg(test)]
 mod tests;

@@ -289,6 +289,7 @@ impl Found {
         match place {
             Place::Choice => self.choice = true,
             Place::Call | Place::Item | Place::Block => self.call |= byte == b'{',
+            Place::Sound => self.call = true,
             Place::Usage => self.usage = true,
             Place::Error => self.error = true,
             Place::Data if byte == b'[' => self.data_entries = Some(0),

@@ -28,6 +28,8 @@ pub struct Report {
     output: Parts,
     beside: Beside,
     web_searches: Option<u64>,
+    search_units: Option<u64>,
+    audio_ms: Option<u64>,
     tier: Option<Tier>,
 }
 
@@ -96,7 +98,7 @@ impl Report {
     /// The normal form, and whether a part had to be cut to its whole. None while input or output are unknown.
     pub fn usage(&self, endpoint: Endpoint) -> Option<(Usage, bool)> {
         let mut usage = Usage::default();
-        if endpoint == Endpoint::Embeddings {
+        if matches!(endpoint, Endpoint::Embeddings | Endpoint::Rerank) {
             // No output here; some report the total alone (Jina, Voyage).
             let clamped = self.split_input(self.prompt.or(self.total)?, &mut usage);
             return Some((usage, clamped));
@@ -108,11 +110,32 @@ impl Report {
         let other = |one: Option<u64>| self.total?.checked_sub(one?);
         let prompt = self.prompt.or_else(|| other(self.completion))?;
         let completion = self.completion.or_else(|| other(self.prompt))?;
-        let clamped_input = self.split_input(prompt, &mut usage);
+        let (prompt, input) = self.with_sound(endpoint, prompt, completion);
+        let clamped_input = input.split_input(prompt, &mut usage);
         let (output, clamped_reasoning) = self.output(prompt, completion);
         usage.output_reasoning = output.reasoning;
         let clamped_output = self.split_output(output.rest, endpoint, &mut usage);
         Some((usage, clamped_input | clamped_reasoning | clamped_output))
+    }
+
+    /// Of what was heard, Mistral counts the sound in the total alone: there it is input, and no output.
+    fn with_sound(&self, endpoint: Endpoint, prompt: u64, completion: u64) -> (u64, Report) {
+        let untold = self.total.and_then(|total| total.checked_sub(prompt.saturating_add(completion)));
+        let Some(sound) = untold.filter(|sound| endpoint == Endpoint::AudioTranscriptions && *sound > 0) else {
+            return (prompt, *self);
+        };
+        let audio = self.input.audio.unwrap_or(0).saturating_add(sound);
+        (prompt.saturating_add(sound), Report { input: Parts { audio: Some(audio), ..self.input }, ..*self })
+    }
+
+    /// Sound that was heard.
+    pub fn audio_ms(&self) -> Option<u64> {
+        self.audio_ms
+    }
+
+    /// What a search counts as.
+    pub fn search_units(&self) -> Option<u64> {
+        self.search_units
     }
 
     /// The service tier that the report itself names.
@@ -157,6 +180,8 @@ impl Report {
         field(&mut self.beside.written_5m, newer.beside.written_5m);
         field(&mut self.beside.written_1h, newer.beside.written_1h);
         field(&mut self.web_searches, newer.web_searches);
+        field(&mut self.search_units, newer.search_units);
+        field(&mut self.audio_ms, newer.audio_ms);
         self.tier = newer.tier.or(self.tier);
         for (mine, newer) in [(&mut self.input, &newer.input), (&mut self.output, &newer.output)] {
             field(&mut mine.cached, newer.cached);
@@ -218,7 +243,10 @@ impl Report {
         let parts = &self.output;
         let mut rest = Rest::new(output);
         usage.output_audio = rest.take(parts.audio);
-        if endpoint == Endpoint::ImagesGenerations {
+        if endpoint == Endpoint::AudioSpeech {
+            usage.output_text = rest.take(parts.text);
+            usage.output_audio = usage.output_audio.saturating_add(rest.left);
+        } else if endpoint.makes_pictures() {
             // What is not told to be text is picture: the details are optional.
             usage.output_text = rest.take(parts.text);
             usage.output_image = rest.left;
@@ -270,6 +298,7 @@ impl Counts {
         let completion = self.head(&[&object.completion_tokens, &object.output_tokens]);
         let total = self.first(&[&object.total_tokens]);
         let input = object.prompt_tokens_details.as_ref().or(object.input_tokens_details.as_ref());
+        let input = input.or(object.input_token_details.as_ref());
         let mut input = input.map(|details| self.parts(details)).unwrap_or_default();
         if input.cached.is_none() {
             // DeepSeek, then Moonshot.
@@ -290,7 +319,11 @@ impl Counts {
         };
         let web_searches = self.first(&[&object.server_tool_use.unwrap_or_default().web_search_requests]);
         let tier = object.service_tier.as_ref().and_then(Value::as_str).map(Tier::from_wire);
-        Report { prompt, completion, total, input, output, beside, web_searches, tier }
+        let search_units = self.first(&[&object.search_units]);
+        let seconds = object.seconds.as_ref().or(object.prompt_audio_seconds.as_ref());
+        let audio_ms = seconds.and_then(milliseconds);
+        self.refused |= seconds.is_some() && audio_ms.is_none();
+        Report { prompt, completion, total, input, output, beside, web_searches, search_units, audio_ms, tier }
     }
 
     fn parts(&mut self, details: &Details) -> Parts {
@@ -347,6 +380,12 @@ struct UsageObject {
     prompt_cache_hit_tokens: Count,
     cached_tokens: Count,
     reasoning_tokens: Count,
+    /// Transcriptions, where OpenAI writes the word so.
+    input_token_details: Option<Details>,
+    seconds: Option<Value>,
+    /// Mistral.
+    prompt_audio_seconds: Option<Value>,
+    search_units: Count,
     // Anthropic's.
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
@@ -394,6 +433,14 @@ struct CachedDetails {
 #[serde(default)]
 struct WrittenDetails {
     ttl_12h_tokens: Count,
+}
+
+/// Seconds, which may have a fraction and at some stand in quotes, as milliseconds.
+pub(super) fn milliseconds(seconds: &Value) -> Option<u64> {
+    let seconds = seconds.as_f64().or_else(|| seconds.as_str()?.parse().ok())?;
+    let ms = (seconds * 1_000.0).round();
+    // Not a number is in no range.
+    (0.0..=COUNT_MAX as f64).contains(&ms).then_some(ms as u64)
 }
 
 /// A number of tokens, if that is what stands there.

@@ -40,6 +40,8 @@ mod dialects;
 mod endings;
 // The edge's own TLS.
 mod edge_tls;
+// Sound, rankings, moderations, forms.
+mod endpoints;
 // Every refusal that a client can hear.
 mod errors;
 // One upstream fails, the next one answers.

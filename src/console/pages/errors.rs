@@ -59,8 +59,8 @@ const CHINESE: &[(&str, &str, &str)] = &[
     ("request_too_large", "请求体超过本网关的上限。", "减小请求：更小的图片、更少的消息。"),
     (
         "unsupported_media_type",
-        "请求体不是纯 JSON，或经过压缩。",
-        "发送 `Content-Type: application/json`，不要带 `Content-Encoding`。",
+        "请求体不是纯 JSON（上传接口：带 boundary 的表单），或经过压缩。",
+        "发送 `Content-Type: application/json`，上传用 `multipart/form-data`，不要带 `Content-Encoding`。",
     ),
     ("model_not_found", "没有这个模型，或此密钥不可使用它。", "从 `GET /models` 里取 id，或为密钥开放该模型。"),
     (

@@ -28,6 +28,13 @@ pub fn endpoints(l: Language) -> Vec<EndpointRow> {
             }
             Endpoint::Embeddings => ("embeddings", l.say("Texts to vectors", "文本嵌入")),
             Endpoint::ImagesGenerations => ("images", l.say("Text to images", "文生图")),
+            Endpoint::ImagesEdits => ("images", l.say("Images to images: a form with files", "图像编辑（表单上传）")),
+            Endpoint::AudioSpeech => ("endpoints", l.say("Text to speech", "语音合成")),
+            Endpoint::AudioTranscriptions => {
+                ("endpoints", l.say("Speech to text: a form with a file", "语音转文字（表单上传）"))
+            }
+            Endpoint::Moderations => ("endpoints", l.say("Whether texts or images are harmful", "内容审核")),
+            Endpoint::Rerank => ("endpoints", l.say("Documents, the most relevant first", "文档重排序")),
         };
         row("POST", endpoint.upstream_path(), section, purpose)
     });

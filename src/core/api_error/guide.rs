@@ -107,9 +107,10 @@ guide! {
     ApiError::RequestTooLarge { .. }, ApiError::RequestTooLarge { bytes_max: 0 } => "request_too_large",
         "The body is larger than this gateway accepts.",
         "Send less: smaller images, fewer messages.";
-    ApiError::UnsupportedMediaType, ApiError::UnsupportedMediaType => "unsupported_media_type",
-        "The body is not plain JSON, or it is compressed.",
-        "Send `Content-Type: application/json` and no `Content-Encoding`.";
+    ApiError::UnsupportedMediaType { .. }, ApiError::UnsupportedMediaType { takes: "application/json" }
+        => "unsupported_media_type",
+        "The body is not plain JSON (an upload: a form with a boundary), or it is compressed.",
+        "Send `Content-Type: application/json`, or `multipart/form-data` for uploads, and no `Content-Encoding`.";
     ApiError::ModelNotFound { by_path: false, .. }, ApiError::ModelNotFound { model: String::new(), by_path: false }
         => "model_not_found",
         "No model of this name, or this key may not use it.",

@@ -28,6 +28,8 @@ pub(in crate::protocol) struct Expect {
     pub keep_usage: bool,
     usage: Option<Map<String, Value>>,
     text_bytes: u64,
+    audio_ms: Option<u64>,
+    search_units: Option<u64>,
     flags: Vec<String>,
     error: Option<(String, Option<String>)>,
     /// Streams: events that the client does not get; each stands once in the reply.
@@ -67,6 +69,8 @@ impl Case {
         let usage = facts.usage.as_ref().map(fields);
         assert_eq!(usage, self.expect.usage, "usage of {name}, {how}");
         assert_eq!(facts.text_bytes, self.expect.text_bytes, "text of {name}, {how}");
+        assert_eq!(facts.audio_ms, self.expect.audio_ms, "sound of {name}, {how}");
+        assert_eq!(facts.search_units, self.expect.search_units, "searches of {name}, {how}");
         assert_eq!(flags(facts), self.expect.flags, "flags of {name}, {how}");
         let error = self.expect.error.clone().map(|(message, code)| AnswerError { message, code });
         assert_eq!(facts.error, error, "error of {name}, {how}");
@@ -131,11 +135,15 @@ fn fields(usage: &Usage) -> Map<String, Value> {
     fields
 }
 
-const DIRECTORIES: [(&str, Endpoint); 6] = [
+const DIRECTORIES: [(&str, Endpoint); 10] = [
     ("chat", Endpoint::ChatCompletions),
     ("responses", Endpoint::Responses),
     ("messages", Endpoint::Messages),
     ("completions", Endpoint::Completions),
     ("embeddings", Endpoint::Embeddings),
     ("images", Endpoint::ImagesGenerations),
+    ("transcriptions", Endpoint::AudioTranscriptions),
+    ("speech", Endpoint::AudioSpeech),
+    ("moderations", Endpoint::Moderations),
+    ("rerank", Endpoint::Rerank),
 ];

@@ -139,10 +139,12 @@ proptest! {
             for field in [usage.output_text, usage.output_reasoning, usage.output_audio, usage.output_image] {
                 prop_assert!(field <= COUNT_MAX);
             }
-            if let Some(prompt) = report.prompt {
+            if let Some(prompt) = report.prompt.filter(|_| endpoint != Endpoint::AudioTranscriptions) {
                 prop_assert_eq!(usage.input_total(), prompt);
             }
-            if endpoint != Endpoint::Embeddings && let (Some(prompt), Some(completion)) = (report.prompt, report.completion) {
+            let generates =
+                !matches!(endpoint, Endpoint::Embeddings | Endpoint::Rerank);
+            if generates && let (Some(prompt), Some(completion)) = (report.prompt, report.completion) {
                 let reasoning = report.output.reasoning.unwrap_or(0);
                 let by_total = report.total.unwrap_or(0).saturating_sub(prompt);
                 let output = usage.output_total();
