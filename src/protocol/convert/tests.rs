@@ -1,5 +1,6 @@
 //! Conversions by example and by property.
 
+mod namespaces;
 mod requests;
 
 use serde_json::Value;

@@ -1,8 +1,9 @@
 //! What a response request asks. Fields by OpenAI's API reference, "Create a model response".
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
-use super::REASONING_MARK;
+use super::{NAMESPACE, REASONING_MARK};
 use crate::core::api_error::ApiError;
 use crate::protocol::convert::conversation::{
     Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, Turn, joined, refuse_unless_off,
@@ -19,9 +20,7 @@ pub(in crate::protocol::convert) fn read<'a>(
         asked.turns.push(Turn { role: Role::System, parts: vec![Part::Text(instructions)] });
     }
     read_input(&mut top, &mut asked, dropped)?;
-    for (at, tool) in top.list("tools")?.unwrap_or_default() {
-        asked.tools.push(read_tool(Fields::read(at, tool)?, dropped)?);
-    }
+    read_tools(&mut top, &mut asked, dropped)?;
     asked.tool_choice = read_tool_choice(&mut top)?;
     asked.parallel_calls = top.boolean("parallel_tool_calls")?;
     asked.max_output_tokens = top.integer("max_output_tokens")?;
@@ -105,7 +104,7 @@ fn read_item<'a>(mut item: Fields<'a>, asked: &mut Conversation<'a>, dropped: &m
         Some("function_call") => {
             let (at, id) = (item.path("arguments"), item.needed_text("call_id")?);
             let (name, arguments) = (item.needed_text("name")?, item.needed_text("arguments")?);
-            item.ignore(&["caller"]);
+            item.ignore(&["caller", "namespace"]);
             asked.push(Role::Assistant, Part::Call { at, id, name, arguments });
         }
         Some("function_call_output") => {
@@ -176,10 +175,45 @@ fn read_part<'a>(mut part: Fields<'a>, media: bool, dropped: &mut Dropped) -> Re
     Ok(read)
 }
 
-fn read_tool<'a>(mut tool: Fields<'a>, dropped: &mut Dropped) -> Result<Tool<'a>, ApiError> {
-    if tool.needed_text("type")? != "function" {
-        return Err(cannot_carry(&tool.path("type")));
+/// Functions, and those that are grouped in namespaces beside them: other dialects know one flat list.
+fn read_tools<'a>(top: &mut Fields<'a>, asked: &mut Conversation<'a>, dropped: &mut Dropped) -> Result<(), ApiError> {
+    let mut is_grouped = false;
+    for (at, tool) in top.list("tools")?.unwrap_or_default() {
+        let mut tool = Fields::read(at, tool)?;
+        match tool.needed_text("type")?.as_ref() {
+            "function" => asked.tools.push(read_function(tool, dropped)?),
+            NAMESPACE => {
+                is_grouped = true;
+                for (at, function) in tool.list("tools")?.unwrap_or_default() {
+                    let mut function = Fields::read(at, function)?;
+                    if function.needed_text("type")? != "function" {
+                        return Err(cannot_carry(&function.path("type")));
+                    }
+                    asked.tools.push(read_function(function, dropped)?);
+                }
+                if tool.take("description").is_some() {
+                    dropped.note("tools.description");
+                }
+                tool.ignore(&["name"]);
+                tool.finish()?;
+            }
+            _ => return Err(cannot_carry(&tool.path("type"))),
+        }
     }
+    let mut names = HashSet::new();
+    match asked.tools.iter().find(|tool| !names.insert(&tool.name)) {
+        Some(tool) if is_grouped => Err(ApiError::invalid_param(
+            "tools",
+            format!(
+                "'tools' has two functions '{}' in different namespaces, which this model cannot tell apart.",
+                tool.name
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn read_function<'a>(mut tool: Fields<'a>, dropped: &mut Dropped) -> Result<Tool<'a>, ApiError> {
     let read = Tool {
         name: tool.needed_text("name")?,
         description: tool.text("description")?,
@@ -201,6 +235,7 @@ fn read_tool_choice<'a>(top: &mut Fields<'a>) -> Result<Option<ToolChoice<'a>>, 
         return Err(cannot_carry("tool_choice.type"));
     }
     let name = choice.needed_text("name")?;
+    choice.ignore(&["namespace"]);
     choice.finish()?;
     Ok(Some(ToolChoice::Named(name)))
 }

@@ -44,9 +44,26 @@ struct Incomplete {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Item<'a> {
-    Message { id: String, status: &'static str, role: &'static str, content: Vec<Part<'a>> },
-    FunctionCall { id: String, status: &'static str, call_id: &'a str, name: &'a str, arguments: &'a str },
-    Reasoning { id: String, summary: Vec<Part<'a>>, encrypted_content: &'static str },
+    Message {
+        id: String,
+        status: &'static str,
+        role: &'static str,
+        content: Vec<Part<'a>>,
+    },
+    FunctionCall {
+        id: String,
+        status: &'static str,
+        call_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<&'a str>,
+        name: &'a str,
+        arguments: &'a str,
+    },
+    Reasoning {
+        id: String,
+        summary: Vec<Part<'a>>,
+        encrypted_content: &'static str,
+    },
 }
 
 #[derive(Serialize)]
@@ -127,7 +144,7 @@ fn ended<'a>(reply: &'a Reply, shown: &'a Shown, echo: &'a Echo) -> Response<'a>
     Response {
         status: if reason.is_some() { "incomplete" } else { "completed" },
         incomplete_details: reason.map(|reason| Incomplete { reason }),
-        output: items.map(|(index, piece)| item(index, piece, status(index), shown)).collect(),
+        output: items.map(|(index, piece)| item(index, piece, status(index), shown, echo)).collect(),
         usage: reply.usage.as_ref().map(usage_fields),
         ..Response::begun(shown, echo)
     }
@@ -153,12 +170,13 @@ impl<'a> Response<'a> {
 }
 
 /// A piece as an item of the output. While it is in progress it is empty.
-fn item<'a>(index: usize, piece: &'a Piece, status: &'static str, shown: &Shown) -> Item<'a> {
+fn item<'a>(index: usize, piece: &'a Piece, status: &'static str, shown: &Shown, echo: &'a Echo) -> Item<'a> {
     let id = item_id(index, piece, shown);
     let open = status == "in_progress";
     match piece {
         Piece::Call { id: call_id, name, arguments } => {
-            Item::FunctionCall { id, status, call_id, name, arguments: if open { "" } else { arguments } }
+            let (namespace, arguments) = (echo.namespace_of(name), if open { "" } else { arguments.as_str() });
+            Item::FunctionCall { id, status, call_id, namespace, name, arguments }
         }
         Piece::Thinking(_) => {
             let summary = if open { Vec::new() } else { vec![part(piece, false)] };
@@ -219,7 +237,7 @@ impl Writer {
         let index = self.reply.pieces.len() - 1;
         let added = Outgoing {
             output_index: Some(index),
-            item: Some(item(index, piece, "in_progress", &self.shown)),
+            item: Some(item(index, piece, "in_progress", &self.shown, &self.echo)),
             ..Outgoing::of("response.output_item.added")
         };
         write(added, &mut self.sequence_number, out);
@@ -260,7 +278,7 @@ impl Writer {
         }
         let event = Outgoing {
             output_index: Some(index),
-            item: Some(item(index, piece, status, &self.shown)),
+            item: Some(item(index, piece, status, &self.shown, &self.echo)),
             ..Outgoing::of("response.output_item.done")
         };
         write(event, &mut self.sequence_number, out);
