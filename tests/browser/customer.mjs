@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { startGateway } from './gateway.mjs';
 import { OPERATE, complete, visit } from './pages.mjs';
 import { PASSWORD, as, stand, until } from './stand.mjs';
 
@@ -123,4 +124,71 @@ test('a customer makes a key and uses it; the operator who disables them ends th
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
     assert.equal(new URL(page.url()).pathname, '/sign-in');
   });
+});
+
+test('a lost password is replaced by a link, which ends the sessions and works once', async () => {
+  const NEW = `${PASSWORD}, renewed`;
+  let link;
+  await as('ada', async ({ page, api }) => {
+    const invited = await api('POST', '/api/invitations', { role: 'customer', account: 'shop' });
+    await as(null, async ({ context, page }) => {
+      await page.goto(invited.url);
+      await page.getByLabel('Login').fill('cleo');
+      await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+      await page.getByRole('button', { name: 'Create sign-in' }).click();
+      await page.getByRole('heading', { name: 'Overview', exact: true }).waitFor();
+      stand.people.cleo = await context.storageState();
+    });
+    await visit(page, '/operate/people');
+    await page.getByRole('button', { name: /cleo/ }).click();
+    await page.getByRole('menuitem', { name: 'Reset password' }).click();
+    link = await page.getByRole('dialog', { name: 'Link' }).getByLabel('Link', { exact: true }).inputValue();
+    await page.getByRole('button', { name: 'Done' }).click();
+    await page.getByRole('cell', { name: 'Password of cleo' }).waitFor();
+  });
+  await as(null, async ({ page }) => {
+    await page.goto(link);
+    await page.getByText('cleo').first().waitFor();
+    await page.getByLabel('New password', { exact: true }).fill(NEW);
+    await page.getByRole('button', { name: 'Set password' }).click();
+    await page.getByRole('heading', { name: 'Overview', exact: true }).waitFor();
+  });
+  const refused = async (what) => {
+    await as(null, async ({ page, faults }) => {
+      faults.expect(404, '/api/invitation');
+      faults.expect(401, '/api/session');
+      await what(page);
+      await page.getByRole('alert').first().waitFor();
+    });
+  };
+  await refused((page) => page.goto(link));
+  await refused(async (page) => {
+    await page.goto(`${stand.gateway.console}/sign-in`);
+    await page.getByLabel('Login').fill('cleo');
+    await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await page.getByRole('button', { name: 'Sign in' }).last().click();
+  });
+  await as('cleo', async ({ page, faults }) => {
+    faults.expect(401, '/api/me');
+    await page.goto(`${stand.gateway.console}/overview`);
+    await page.getByLabel('Login').waitFor();
+  });
+});
+
+test('where sign-up is open, anybody becomes a customer of an account of their own', async () => {
+  const gateway = await startGateway(process.env.TOLLGATE_BIN, { console: { sign_up: 'open' } });
+  try {
+    await as(null, async ({ page }) => {
+      await page.goto(`${gateway.console}/sign-in`);
+      await page.getByRole('link', { name: 'Sign up' }).click();
+      await page.getByLabel('Login').fill('passer-by');
+      await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+      await page.getByRole('button', { name: 'Create sign-in' }).click();
+      await page.getByRole('heading', { name: 'Overview', exact: true }).waitFor();
+      const me = await page.evaluate(async () => (await fetch('/api/me', { headers: { 'x-tollgate-console': '1' } })).json());
+      assert.deepEqual([me.role, me.account.name, me.account.balance], ['customer', 'passer-by', '0']);
+    }, { gateway });
+  } finally {
+    await gateway.stop();
+  }
 });

@@ -14,7 +14,7 @@ const READY_WITHIN_MS = 30_000;
 const STOPPED_WITHIN_MS = 20_000;
 
 // JSON is YAML.
-function config(upstreamUrl) {
+function config(upstreamUrl, settings) {
   const scripted = (model) => ({
     upstreams: [{ name: 'scripted', model }],
     price: { input: '0.15', cached_input: '0.075', output: '0.60' },
@@ -22,7 +22,7 @@ function config(upstreamUrl) {
   });
   return {
     edge: { listen: ['127.0.0.1:0'], drain: '5s' },
-    console: { listen: '127.0.0.1:0' },
+    console: { listen: '127.0.0.1:0', ...settings.console },
     metrics: { listen: '127.0.0.1:0' },
     storage: { url: 'sqlite:tollgate.db' },
     upstreams: {
@@ -49,11 +49,11 @@ function config(upstreamUrl) {
   };
 }
 
-export async function startGateway(bin) {
+export async function startGateway(bin, settings = {}) {
   const upstream = await startUpstream();
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-browser-'));
   const file = join(folder, 'tollgate.yaml');
-  await writeFile(file, JSON.stringify(config(upstream.url)));
+  await writeFile(file, JSON.stringify(config(upstream.url, settings)));
 
   const process = spawn(bin, ['serve', '-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
   const ended = new Promise((resolve) => process.once('exit', resolve));

@@ -27,10 +27,10 @@ export async function close() {
 }
 
 /** Runs a flow in a context of its own, as somebody who has signed in or as nobody, and fails if anything went wrong on the way. */
-export async function as(login, flow, { expect = [], ...options } = {}) {
+export async function as(login, flow, { expect = [], gateway = stand.gateway, ...options } = {}) {
   const storageState = login ? stand.people[login] : undefined;
   if (login) assert.ok(storageState, `${login} has not signed in: an earlier flow failed`);
-  const { context, faults } = await openContext(stand.browser, stand.gateway.console, { storageState, ...options });
+  const { context, faults } = await openContext(stand.browser, gateway.console, { storageState, ...options });
   // A page that nobody has signed in to asks who it is for, and hears that it is nobody.
   if (!login) faults.expect(401, '/api/me');
   for (const [status, path] of expect) faults.expect(status, path);
