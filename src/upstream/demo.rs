@@ -11,10 +11,15 @@ mod chat;
 mod completion;
 mod embedding;
 mod envelope;
+mod form;
 mod image;
 mod messages;
+mod moderation;
+mod ranking;
 mod responses;
 mod schema;
+mod speech;
+mod transcription;
 mod turn;
 mod words;
 
@@ -25,7 +30,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -38,6 +43,7 @@ use tokio::net::TcpListener;
 
 use crate::core::secret::Secret;
 use envelope::Fault;
+use transcription::Transcript;
 
 /// Serves until `shutdown` is done, then finishes the answers that have begun.
 ///
@@ -67,6 +73,11 @@ fn router(token: &Secret, pace: Duration) -> Router {
         .route("/v1/completions", post(completions))
         .route("/v1/embeddings", post(embeddings))
         .route("/v1/images/generations", post(image_generations))
+        .route("/v1/images/edits", post(image_edits))
+        .route("/v1/audio/speech", post(audio_speech))
+        .route("/v1/audio/transcriptions", post(audio_transcriptions))
+        .route("/v1/moderations", post(moderations))
+        .route("/v1/rerank", post(rerank))
         .fallback(|| async { Fault::no_such_path() })
         .method_not_allowed_fallback(|| async { Fault::wrong_method() })
         // How large a body may be is the gateway's decision, and nobody else gets past the token.
@@ -134,10 +145,49 @@ async fn image_generations(body: Bytes) -> Result<impl IntoResponse, Fault> {
     image::answer(&body).map(Json)
 }
 
+async fn image_edits(headers: HeaderMap, body: Bytes) -> Result<impl IntoResponse, Fault> {
+    image::edit(content_type(&headers), &body).map(Json)
+}
+
+async fn audio_speech(State(pace): State<Duration>, body: Bytes) -> Result<Response, Fault> {
+    let request = speech::Request::read(&body)?;
+    if request.streams() {
+        return Ok(paced(request.events().iter().map(plain).collect(), pace));
+    }
+    Ok(([(header::CONTENT_TYPE, "audio/wav")], request.whole()).into_response())
+}
+
+async fn audio_transcriptions(
+    State(pace): State<Duration>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Fault> {
+    Ok(match transcription::Request::read(content_type(&headers), &body)?.answer() {
+        Transcript::Json(value) => Json(value).into_response(),
+        Transcript::Text(media_type, text) => ([(header::CONTENT_TYPE, media_type)], text).into_response(),
+        Transcript::Events(events) => paced(events.iter().map(plain).collect(), pace),
+    })
+}
+
+async fn moderations(body: Bytes) -> Result<impl IntoResponse, Fault> {
+    moderation::answer(&body).map(Json)
+}
+
+async fn rerank(body: Bytes) -> Result<impl IntoResponse, Fault> {
+    ranking::answer(&body).map(Json)
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn plain(event: &Value) -> Bytes {
+    Bytes::from(format!("data: {event}\n\n"))
+}
+
 /// Events without names, and `[DONE]` at the end.
 fn chunks(chunks: &[Value]) -> Vec<Bytes> {
-    let events = chunks.iter().map(|chunk| Bytes::from(format!("data: {chunk}\n\n")));
-    events.chain([Bytes::from_static(b"data: [DONE]\n\n")]).collect()
+    chunks.iter().map(plain).chain([Bytes::from_static(b"data: [DONE]\n\n")]).collect()
 }
 
 /// Events that are named by their type.
@@ -172,7 +222,8 @@ impl Fault {
 }
 
 const MESSAGES: &str = "/v1/messages";
-const MODELS: [&str; 3] = ["demo-chat", "demo-embed", "demo-image"];
+const MODELS: [&str; 7] =
+    ["demo-chat", "demo-embed", "demo-image", "demo-speech", "demo-transcribe", "demo-moderate", "demo-rerank"];
 /// 2026-01-01: SDKs expect a date.
 const MODELS_CREATED_S: u64 = 1_767_225_600;
 /// About the speed of a mid-sized model, and slow enough to watch.

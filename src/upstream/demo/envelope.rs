@@ -25,6 +25,10 @@ impl Fault {
         Fault { code: Some("invalid_api_key"), ..Self::plain(401, "Incorrect API key provided.") }
     }
 
+    pub fn no_form() -> Self {
+        Self::plain(400, "The body is not a form.")
+    }
+
     pub fn no_such_path() -> Self {
         Self::plain(404, "There is nothing at this path.")
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::envelope::{self, Fault};
+use super::form::Form;
 use super::words;
 
 #[derive(Deserialize)]
@@ -21,7 +22,26 @@ struct Request {
 
 /// Echoes size and quality as asked, since they decide the price; the picture itself is always small.
 pub fn answer(body: &[u8]) -> Result<Value, Fault> {
-    let request: Request = envelope::read(body)?;
+    draw_all(&envelope::read(body)?)
+}
+
+/// An edit is a new picture, too: of the old one only the prompt's words are left.
+pub fn edit(content_type: &str, body: &[u8]) -> Result<Value, Fault> {
+    let form = Form::read(content_type, body)?;
+    if form.get("image").or_else(|| form.get("image[]")).is_none() {
+        return Err(Fault::invalid("image", "'image' must be a picture."));
+    }
+    let given = |name| form.text(name).map(|text| Some(text.to_owned()).filter(|text| !text.is_empty()));
+    let n = given("n")?.map(|n| n.parse().map_err(|_| Fault::invalid("n", "'n' must be an integer.")));
+    draw_all(&Request {
+        prompt: form.text("prompt")?.to_owned(),
+        n: n.transpose()?,
+        size: given("size")?,
+        quality: given("quality")?,
+    })
+}
+
+fn draw_all(request: &Request) -> Result<Value, Fault> {
     if request.prompt.is_empty() {
         return Err(Fault::invalid("prompt", "'prompt' must not be empty."));
     }

@@ -508,3 +508,83 @@ async fn words_arrive_one_by_one_and_a_shutdown_lets_them_finish() {
     drop(response);
     serving.await.unwrap().unwrap();
 }
+
+impl Demo {
+    /// Uploads a form; a name with a `@` before it is a file's.
+    async fn upload(&self, path: &str, fields: &[(&str, &[u8])]) -> Response {
+        let mut form = Vec::new();
+        for (name, value) in fields {
+            let file = name.strip_prefix('@');
+            let more = if file.is_some() { "; filename=\"a\"" } else { "" };
+            let head = format!("Content-Disposition: form-data; name=\"{}\"{more}", file.unwrap_or(name));
+            form.extend([b"--bound\r\n", head.as_bytes(), b"\r\n\r\n", value, b"\r\n"].concat());
+        }
+        form.extend(b"--bound--\r\n");
+        let request = self.client.post(format!("http://{}{path}", self.address)).bearer_auth(TOKEN);
+        request.header("content-type", "multipart/form-data; boundary=bound").body(form).send().await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn speech_is_a_file_or_events_that_make_the_same_file() {
+    let demo = Demo::start().await;
+    let said = demo.post("/v1/audio/speech", json!({"model": "demo-speech", "input": "good morning"})).await;
+    assert_eq!(said.headers()["content-type"], "audio/wav");
+    let file = said.bytes().await.unwrap();
+    let asked = json!({"model": "demo-speech", "input": "good morning", "stream_format": "sse"});
+    let text = demo.post("/v1/audio/speech", asked).await.text().await.unwrap();
+    let events: Vec<Value> = text
+        .split_terminator("\n\n")
+        .map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap())
+        .collect();
+    let sound = events.iter().filter_map(|event| event["audio"].as_str());
+    assert_eq!(sound.flat_map(|sound| STANDARD.decode(sound).unwrap()).collect::<Vec<u8>>(), file);
+    // 3,244 bytes, of which 400 are a token.
+    assert_eq!(events.last().unwrap()["usage"], json!({"input_tokens": 2, "output_tokens": 9, "total_tokens": 11}));
+    assert_eq!(demo.refusal("/v1/audio/speech", json!({"model": "demo-speech", "input": ""})).await["param"], "input");
+}
+
+#[tokio::test]
+async fn transcriptions_are_as_long_as_their_recording_in_every_form() {
+    let demo = Demo::start().await;
+    let asked = json!({"model": "demo-speech", "input": "one two three four five six"});
+    let recording = demo.post("/v1/audio/speech", asked).await.bytes().await.unwrap();
+    let ask = async |format: &[u8], stream: &[u8]| {
+        let fields: [(&str, &[u8]); 4] =
+            [("model", b"m"), ("response_format", format), ("@file", &recording), ("stream", stream)];
+        let response = demo.upload("/v1/audio/transcriptions", &fields).await;
+        assert_eq!(response.status(), 200);
+        response.text().await.unwrap()
+    };
+    let json: Value = serde_json::from_str(&ask(b"json", b"").await).unwrap();
+    assert_eq!(json["usage"], json!({"type": "duration", "seconds": 2}));
+    let verbose: Value = serde_json::from_str(&ask(b"verbose_json", b"").await).unwrap();
+    assert_eq!([&verbose["duration"], &verbose["text"]], [&json!(2), &json["text"]]);
+    let text = json["text"].as_str().unwrap();
+    assert_eq!(ask(b"text", b"").await, format!("{text}\n"));
+    assert_eq!(ask(b"srt", b"").await, format!("1\n00:00:00,000 --> 00:00:02,000\n{text}\n\n"));
+    assert_eq!(ask(b"vtt", b"").await, format!("WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n{text}\n\n"));
+    let streamed = ask(b"json", b"true").await;
+    assert!(streamed.contains("transcript.text.delta") && streamed.contains(r#""seconds":2"#), "{streamed}");
+    assert_eq!(demo.upload("/v1/audio/transcriptions", &[("model", b"m")]).await.status(), 400);
+}
+
+#[tokio::test]
+async fn edits_moderations_and_rankings_answer() {
+    let demo = Demo::start().await;
+    let fields: [(&str, &[u8]); 4] = [("model", b"m"), ("prompt", b"a hat"), ("@image[]", b"x"), ("n", b"2")];
+    let edited: Value = demo.upload("/v1/images/edits", &fields).await.json().await.unwrap();
+    assert_eq!(edited["data"].as_array().unwrap().len(), 2);
+    let judged = demo.answer("/v1/moderations", json!({"model": "m", "input": ["kind", "Violence!"]})).await;
+    let flags: Vec<_> = judged["results"].as_array().unwrap().iter().map(|result| &result["flagged"]).collect();
+    assert_eq!(flags, [false, true]);
+    let asked = json!({
+        "model": "m", "query": "red barn", "top_n": 2,
+        "documents": ["a blue house", {"text": "The red barn."}, "a red car"], "return_documents": true,
+    });
+    let ranked = demo.answer("/v1/rerank", asked).await;
+    let order: Vec<_> = ranked["results"].as_array().unwrap().iter().map(|result| &result["index"]).collect();
+    assert_eq!(order, [1, 2]);
+    assert_eq!(ranked["results"][0]["document"]["text"], "The red barn.");
+    assert_eq!(ranked["meta"]["billed_units"]["search_units"], 1);
+}
