@@ -170,6 +170,10 @@ impl Effort {
     }
 }
 
+/// What seals thoughts that are a chat completion's `reasoning_content`, where other dialects have a signature or an
+/// encrypted copy: sent back with it, they can go there again, as some makers of models that reason want it.
+pub(super) const CHAT_SEAL: &str = "reasoning_content";
+
 /// Anthropic takes no smaller one.
 pub(super) const BUDGET_MIN: u64 = 1_024;
 

@@ -22,9 +22,13 @@ use crate::core::catalog::{Dialect, UpstreamKind};
 
 pub use reply::Broken;
 
+use super::sse::{Parser, Token};
+use super::stream::EVENT_BYTES_MAX;
+use conversation::CHAT_SEAL;
 use fields::Dropped;
 use reply::{Event, Reply};
 use responses::Echo;
+use responses::write_answer::About;
 
 /// Where a request goes.
 #[derive(Clone, Copy, Debug)]
@@ -108,8 +112,8 @@ impl WayBack {
         events.into_iter().try_for_each(|event| reply.absorb(event))?;
         match self.client {
             Dialect::Chat => Ok(chat::write_answer::whole(&reply, shown)),
-            Dialect::Messages => messages::write_answer::whole(&reply, shown),
-            Dialect::Responses => Ok(responses::write_answer::whole(&reply, shown, &self.echo)),
+            Dialect::Messages => messages::write_answer::whole(&reply, shown, self.seal()),
+            Dialect::Responses => Ok(responses::write_answer::whole(&reply, &self.about(shown))),
         }
     }
 
@@ -122,16 +126,35 @@ impl WayBack {
         };
         let writer: Box<dyn Write> = match self.client {
             Dialect::Chat => Box::new(chat::write_answer::Writer::new(shown.clone(), self.include_usage)),
-            Dialect::Messages => Box::new(messages::write_answer::Writer::new(shown.clone())),
-            Dialect::Responses => Box::new(responses::write_answer::Writer::new(shown.clone(), self.echo.clone())),
+            Dialect::Messages => Box::new(messages::write_answer::Writer::new(shown.clone(), self.seal())),
+            Dialect::Responses => Box::new(responses::write_answer::Writer::new(self.about(shown))),
         };
-        StreamConverter { reader, writer, events: Vec::new(), state: State::Open }
+        StreamConverter {
+            parser: Parser::default(),
+            data: Vec::new(),
+            reader,
+            writer,
+            events: Vec::new(),
+            state: State::Open,
+        }
+    }
+
+    /// Thoughts of a chat completion alone can go back to where they came from.
+    fn seal(&self) -> &'static str {
+        if self.upstream == Dialect::Chat { CHAT_SEAL } else { "" }
+    }
+
+    fn about(&self, shown: &Shown) -> About {
+        About { shown: shown.clone(), echo: self.echo.clone(), seal: self.seal() }
     }
 }
 
-/// An upstream's events in, the client's events out.
+/// An upstream's stream in, the client's events out.
 #[derive(Debug)]
 pub struct StreamConverter {
+    parser: Parser,
+    /// Of the unfinished event.
+    data: Vec<u8>,
     reader: Box<dyn Read>,
     writer: Box<dyn Write>,
     events: Vec<Event>,
@@ -143,28 +166,65 @@ enum State {
     Open,
     /// The last event is written.
     Ended,
+    /// Cut, or none of its dialect.
     Broken,
 }
 
 impl StreamConverter {
-    /// Takes the data of one event, and appends whole events for the client. Behind the end, nothing.
+    /// Takes bytes of the upstream's stream, however it was cut, and appends whole events for the client. Behind the end,
+    /// nothing.
     ///
     /// # Errors
-    /// [`Broken`] where the upstream's stream is none of its dialect, or says an error. The stream is over then, and what
-    /// the client hears of it is the caller's to say.
-    pub fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    /// [`Broken`] where the stream is none of its dialect, or says an error. It is over then, and what the client hears of
+    /// it is the caller's to say.
+    pub fn feed(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+        while self.state == State::Open
+            && let Some(token) = self.parser.next(&mut chunk)
+        {
+            match token {
+                Token::Data(piece) if self.data.len() + piece.len() > EVENT_BYTES_MAX => {
+                    self.state = State::Broken;
+                    return Err(Broken("an event is too long"));
+                }
+                Token::Data(piece) => self.data.extend_from_slice(piece),
+                Token::Event => {
+                    let mut data = std::mem::take(&mut self.data);
+                    self.event(&data, out)?;
+                    data.clear();
+                    self.data = data;
+                }
+                Token::Idle | Token::LineFeed => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the data of one event.
+    fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         self.convert(out, |reader, events| reader.event(data, events))
     }
 
     /// The upstream's stream is over. One that had said all but its end is ended for the client; of one that was cut,
     /// [`ended`](Self::ended) stays false.
+    ///
+    /// # Errors
+    /// As [`feed`](Self::feed): a last event may lack its blank line alone.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Broken> {
-        self.convert(out, |reader, events| {
+        if let Some(missing_end) = self.parser.missing_end()
+            && (self.data.ends_with(b"}") || self.data.trim_ascii() == b"[DONE]")
+        {
+            self.feed(missing_end, out)?;
+        }
+        let done = self.convert(out, |reader, events| {
             if reader.has_stopped() {
                 events.push(Event::End);
             }
             Ok(())
-        })
+        });
+        if self.state == State::Open {
+            self.state = State::Broken;
+        }
+        done
     }
 
     /// Whether the client has the whole answer.

@@ -81,6 +81,3 @@ const ECHOED: &[(&str, &str)] = &[
 
 /// The type of a tool that is a group of functions.
 const NAMESPACE: &str = "namespace";
-
-/// The encrypted content of reasoning that is a chat completion's `reasoning_content`: sent back, it can go there again.
-const REASONING_MARK: &str = "reasoning_content";

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::THINKING_SIGNATURE;
 use crate::core::api_error::ApiError;
-use crate::protocol::convert::conversation::{Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, Turn};
+use crate::protocol::convert::conversation::{
+    CHAT_SEAL, Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, Turn,
+};
 use crate::protocol::convert::fields::{Dropped, Fields, cannot_carry, elements, text, wrong};
 
 pub(in crate::protocol::convert) fn read<'a>(
@@ -115,7 +116,7 @@ fn read_block<'a>(mut block: Fields<'a>, place: Place, dropped: &mut Dropped) ->
             let thinking = block.needed_text("thinking")?;
             let signature = block.text("signature")?;
             // Anthropic's own thinking is signed for Anthropic.
-            let ours = signature.is_some_and(|signature| signature == THINKING_SIGNATURE);
+            let ours = signature.is_some_and(|signature| signature == CHAT_SEAL);
             if !ours {
                 dropped.note("thinking");
             }

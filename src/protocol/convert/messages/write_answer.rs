@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::THINKING_SIGNATURE;
 use crate::core::usage::Usage;
 use crate::protocol::convert::conversation::arguments_object;
 use crate::protocol::convert::reply::{Broken, Event, Piece, Reply, Stop, cache_written, write_event};
@@ -12,6 +11,8 @@ use crate::protocol::convert::{Shown, Write, json};
 #[derive(Debug)]
 pub(in crate::protocol::convert) struct Writer {
     shown: Shown,
+    /// The signature of thinking.
+    seal: &'static str,
     begun: bool,
     /// The block being written, and how many were.
     block: Option<Kind>,
@@ -82,13 +83,13 @@ struct UsageFields {
     output_tokens: u64,
 }
 
-pub(in crate::protocol::convert) fn whole(reply: &Reply, shown: &Shown) -> Result<Vec<u8>, Broken> {
+pub(in crate::protocol::convert) fn whole(reply: &Reply, shown: &Shown, seal: &'static str) -> Result<Vec<u8>, Broken> {
     let stop = reply.stop();
     let mut content = Vec::new();
     for piece in &reply.pieces {
         content.push(match piece {
             Piece::Text(text) | Piece::Refusal(text) => Block::Text { text },
-            Piece::Thinking(thinking) => Block::Thinking { thinking, signature: THINKING_SIGNATURE },
+            Piece::Thinking(thinking) => Block::Thinking { thinking, signature: seal },
             Piece::Call { id, name, arguments } => match arguments_object(arguments) {
                 Some(input) => Block::ToolUse { id, name, input },
                 // The maximum of tokens cut the call short: half of one must not be made.
@@ -122,8 +123,8 @@ impl<'a> Message<'a> {
 }
 
 impl Writer {
-    pub fn new(shown: Shown) -> Self {
-        Writer { shown, begun: false, block: None, blocks_ended: 0, called: false, stop: None, usage: None }
+    pub fn new(shown: Shown, seal: &'static str) -> Self {
+        Writer { shown, seal, begun: false, block: None, blocks_ended: 0, called: false, stop: None, usage: None }
     }
 
     /// Text of the block of this kind that is open, or is opened for it.
@@ -148,7 +149,7 @@ impl Writer {
         let Some(kind) = self.block.take() else { return };
         let index = self.blocks_ended;
         if kind == Kind::Thinking {
-            let delta = Delta::SignatureDelta { signature: THINKING_SIGNATURE };
+            let delta = Delta::SignatureDelta { signature: self.seal };
             write(&Outgoing::ContentBlockDelta { index, delta }, out);
         }
         write(&Outgoing::ContentBlockStop { index }, out);

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{NAMESPACE, REASONING_MARK};
+use super::NAMESPACE;
 use crate::core::api_error::ApiError;
 use crate::protocol::convert::conversation::{
-    Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, Turn, joined, refuse_unless_off,
+    CHAT_SEAL, Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, Turn, joined, refuse_unless_off,
 };
 use crate::protocol::convert::fields::{Dropped, Fields, cannot_carry, elements, text, wrong};
 
@@ -125,7 +125,7 @@ fn read_item<'a>(mut item: Fields<'a>, asked: &mut Conversation<'a>, dropped: &m
 }
 
 fn read_reasoning<'a>(item: &mut Fields<'a>) -> Result<Option<Cow<'a, str>>, ApiError> {
-    let ours = item.text("encrypted_content")?.is_some_and(|content| content == REASONING_MARK);
+    let ours = item.text("encrypted_content")?.is_some_and(|content| content == CHAT_SEAL);
     let mut thoughts = Vec::new();
     for (at, part) in item.list("summary")?.unwrap_or_default() {
         thoughts.push(Fields::read(at, part)?.needed_text("text")?);

@@ -4,18 +4,26 @@
 
 use serde::Serialize;
 
-use super::{Echo, REASONING_MARK};
+use super::Echo;
 use crate::core::usage::Usage;
 use crate::protocol::convert::reply::{Broken, Event, Piece, Reply, Stop, cache_written, write_event};
 use crate::protocol::convert::{Shown, Write, json};
 
 #[derive(Debug)]
 pub(in crate::protocol::convert) struct Writer {
-    shown: Shown,
-    echo: Echo,
+    about: About,
     begun: bool,
     sequence_number: u64,
     reply: Reply,
+}
+
+/// What every event may have to say beside the answer.
+#[derive(Clone, Debug)]
+pub(in crate::protocol::convert) struct About {
+    pub shown: Shown,
+    pub echo: Echo,
+    /// The encrypted copy of thoughts; empty where there is none.
+    pub seal: &'static str,
 }
 
 #[derive(Serialize)]
@@ -62,6 +70,7 @@ enum Item<'a> {
     Reasoning {
         id: String,
         summary: Vec<Part<'a>>,
+        #[serde(skip_serializing_if = "str::is_empty")]
         encrypted_content: &'static str,
     },
 }
@@ -127,12 +136,12 @@ struct OutputDetails {
     reasoning_tokens: u64,
 }
 
-pub(in crate::protocol::convert) fn whole(reply: &Reply, shown: &Shown, echo: &Echo) -> Vec<u8> {
-    json(&ended(reply, shown, echo))
+pub(in crate::protocol::convert) fn whole(reply: &Reply, about: &About) -> Vec<u8> {
+    json(&ended(reply, about))
 }
 
 /// The response as it is at its end.
-fn ended<'a>(reply: &'a Reply, shown: &'a Shown, echo: &'a Echo) -> Response<'a> {
+fn ended<'a>(reply: &'a Reply, about: &'a About) -> Response<'a> {
     let reason = match reply.stop() {
         Stop::Length => Some("max_output_tokens"),
         Stop::Filter => Some("content_filter"),
@@ -144,43 +153,43 @@ fn ended<'a>(reply: &'a Reply, shown: &'a Shown, echo: &'a Echo) -> Response<'a>
     Response {
         status: if reason.is_some() { "incomplete" } else { "completed" },
         incomplete_details: reason.map(|reason| Incomplete { reason }),
-        output: items.map(|(index, piece)| item(index, piece, status(index), shown, echo)).collect(),
+        output: items.map(|(index, piece)| item(index, piece, status(index), about)).collect(),
         usage: reply.usage.as_ref().map(usage_fields),
-        ..Response::begun(shown, echo)
+        ..Response::begun(about)
     }
 }
 
 impl<'a> Response<'a> {
-    fn begun(shown: &'a Shown, echo: &'a Echo) -> Self {
+    fn begun(about: &'a About) -> Self {
         Response {
-            id: format!("resp_{}", shown.id),
+            id: format!("resp_{}", about.shown.id),
             object: "response",
-            created_at: shown.created_at,
+            created_at: about.shown.created_at,
             status: "in_progress",
             background: false,
             error: None,
             incomplete_details: None,
-            model: &shown.model,
+            model: &about.shown.model,
             output: Vec::new(),
             store: false,
             usage: None,
-            echo,
+            echo: &about.echo,
         }
     }
 }
 
 /// A piece as an item of the output. While it is in progress it is empty.
-fn item<'a>(index: usize, piece: &'a Piece, status: &'static str, shown: &Shown, echo: &'a Echo) -> Item<'a> {
-    let id = item_id(index, piece, shown);
+fn item<'a>(index: usize, piece: &'a Piece, status: &'static str, about: &'a About) -> Item<'a> {
+    let id = item_id(index, piece, &about.shown);
     let open = status == "in_progress";
     match piece {
         Piece::Call { id: call_id, name, arguments } => {
-            let (namespace, arguments) = (echo.namespace_of(name), if open { "" } else { arguments.as_str() });
+            let (namespace, arguments) = (about.echo.namespace_of(name), if open { "" } else { arguments.as_str() });
             Item::FunctionCall { id, status, call_id, namespace, name, arguments }
         }
         Piece::Thinking(_) => {
             let summary = if open { Vec::new() } else { vec![part(piece, false)] };
-            Item::Reasoning { id, summary, encrypted_content: REASONING_MARK }
+            Item::Reasoning { id, summary, encrypted_content: about.seal }
         }
         Piece::Text(_) | Piece::Refusal(_) => {
             let content = if open { Vec::new() } else { vec![part(piece, false)] };
@@ -208,13 +217,13 @@ fn item_id(index: usize, piece: &Piece, shown: &Shown) -> String {
 }
 
 impl Writer {
-    pub fn new(shown: Shown, echo: Echo) -> Self {
-        Writer { shown, echo, begun: false, sequence_number: 0, reply: Reply::default() }
+    pub fn new(about: About) -> Self {
+        Writer { about, begun: false, sequence_number: 0, reply: Reply::default() }
     }
 
     fn begin(&mut self, out: &mut Vec<u8>) {
         for name in ["response.created", "response.in_progress"] {
-            let response = Some(Response::begun(&self.shown, &self.echo));
+            let response = Some(Response::begun(&self.about));
             write(Outgoing { response, ..Outgoing::of(name) }, &mut self.sequence_number, out);
         }
     }
@@ -237,7 +246,7 @@ impl Writer {
         let index = self.reply.pieces.len() - 1;
         let added = Outgoing {
             output_index: Some(index),
-            item: Some(item(index, piece, "in_progress", &self.shown, &self.echo)),
+            item: Some(item(index, piece, "in_progress", &self.about)),
             ..Outgoing::of("response.output_item.added")
         };
         write(added, &mut self.sequence_number, out);
@@ -278,7 +287,7 @@ impl Writer {
         }
         let event = Outgoing {
             output_index: Some(index),
-            item: Some(item(index, piece, status, &self.shown, &self.echo)),
+            item: Some(item(index, piece, status, &self.about)),
             ..Outgoing::of("response.output_item.done")
         };
         write(event, &mut self.sequence_number, out);
@@ -288,7 +297,7 @@ impl Writer {
         let is_whole = !matches!(self.reply.stop(), Stop::Length | Stop::Filter);
         self.end_item(if is_whole { "completed" } else { "incomplete" }, out);
         let name = if is_whole { "response.completed" } else { "response.incomplete" };
-        let response = Some(ended(&self.reply, &self.shown, &self.echo));
+        let response = Some(ended(&self.reply, &self.about));
         write(Outgoing { response, ..Outgoing::of(name) }, &mut self.sequence_number, out);
     }
 
@@ -297,7 +306,7 @@ impl Writer {
         let is_content = matches!(piece, Piece::Text(_) | Piece::Refusal(_));
         Outgoing {
             output_index: Some(index),
-            item_id: Some(item_id(index, piece, &self.shown)),
+            item_id: Some(item_id(index, piece, &self.about.shown)),
             content_index: is_content.then_some(0),
             summary_index: matches!(piece, Piece::Thinking(_)).then_some(0),
             logprobs: matches!(piece, Piece::Text(_)).then_some([]),
