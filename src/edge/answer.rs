@@ -68,10 +68,16 @@ pub fn from_upstream(
     client_reads_chunks: bool,
 ) -> Result<ResponseHeader> {
     let mut head = ResponseHeader::build_no_case(upstream.status, Some(HEADERS_USUAL))?;
-    if let Some(media_type) = upstream.headers.get(header::CONTENT_TYPE) {
-        head.insert_header(header::CONTENT_TYPE, media_type)?;
+    let is_told_anew = exchange.translation.is_some();
+    match upstream.headers.get(header::CONTENT_TYPE) {
+        _ if is_told_anew && !is_event_stream => head.insert_header(header::CONTENT_TYPE, "application/json")?,
+        Some(media_type) => head.insert_header(header::CONTENT_TYPE, media_type)?,
+        None => {}
     }
-    match upstream.headers.get(header::CONTENT_LENGTH).filter(|_| !is_event_stream) {
+    if let Some(dropped) = exchange.dropped() {
+        head.insert_header(DROPPED.clone(), dropped)?;
+    }
+    match upstream.headers.get(header::CONTENT_LENGTH).filter(|_| !is_event_stream && !is_told_anew) {
         Some(length) => head.insert_header(header::CONTENT_LENGTH, length)?,
         None if client_reads_chunks => head.insert_header(header::TRANSFER_ENCODING, "chunked")?,
         // HTTP/1.0: the answer ends with the connection.
@@ -170,6 +176,7 @@ fn rate_headers(head: &mut ResponseHeader, rates: &RateState) -> Result<()> {
 
 pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+static DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped");
 static RATE_HEADERS: [[HeaderName; 3]; 2] = [
     [
         HeaderName::from_static("x-ratelimit-limit-requests"),

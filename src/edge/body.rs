@@ -5,9 +5,9 @@ use bytes::{Bytes, BytesMut};
 use http::header;
 use pingora_proxy::Session;
 
-use crate::core::api_error::{ApiError, Limited};
+use crate::core::api_error::ApiError;
 use crate::pipeline::Pipeline;
-use crate::pipeline::memory::BodyLease;
+use crate::pipeline::memory::{BodyLease, too_much_held};
 
 /// # Errors
 /// 413, 408; 429 while all bodies together hold too much; 400 if the client's framing breaks.
@@ -98,15 +98,6 @@ async fn answer_expectation(session: &mut Session) -> Result<(), ApiError> {
     let written = downstream.write_continue_response().await;
     downstream.set_close_on_response_before_downstream_finish(true);
     written.map_err(|_| ApiError::invalid("The connection broke."))
-}
-
-fn too_much_held() -> ApiError {
-    ApiError::RateLimit {
-        what: Limited::BodyMemory,
-        limit: 0,
-        retry_after: std::time::Duration::from_secs(1),
-        can_ever_fit: true,
-    }
 }
 
 const RESERVE_BYTES_MAX: usize = 1024 * 1024;

@@ -16,11 +16,12 @@ use serde_json::{Value, json};
 
 use crate::core::api_error::{ApiError, Purse};
 use crate::core::bill::Bill;
-use crate::core::catalog::{Dialect, OnDisconnect};
+use crate::core::catalog::{Candidate, Dialect, Model, OnDisconnect};
 use crate::core::money::Nano;
 use crate::core::usage::Usage;
 use crate::ledger::Hold;
 use crate::limits::contract::{Permit, RateState};
+use crate::protocol::convert::Shown;
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::media::{self, Media};
 use crate::protocol::plain::is_plain;
@@ -34,6 +35,7 @@ use super::meter::{Meter, Step};
 use super::reserve::{self, Asked, Reservation};
 use super::rewrite::{self, AnthropicHead, UpstreamCall};
 use super::route::{self, Route};
+use super::translate::{Translation, spoken};
 use super::{Pipeline, admit, record, settle};
 
 pub struct Exchange {
@@ -57,6 +59,8 @@ pub struct Exchange {
     pub route: Option<Route>,
     pub reservation: Option<Reservation>,
     pub attempt: Option<Attempt>,
+    /// For the present attempt, if its upstream speaks another dialect.
+    pub translation: Option<Translation>,
     pub meter: Option<Meter>,
     pub end: Option<End>,
     checkpoint_at: Option<Instant>,
@@ -131,6 +135,7 @@ impl Exchange {
             route: None,
             reservation: None,
             attempt: None,
+            translation: None,
             meter: None,
             end: None,
             checkpoint_at: None,
@@ -198,6 +203,20 @@ impl Exchange {
         let facts = self.facts.insert(facts);
         let route = route::route(self.pipeline.snapshot(), caller, endpoint, &facts.model, now)?;
         let route = self.route.insert(route);
+        let mut untold = None;
+        while let Some(candidate) = route.upcoming() {
+            match translation(&self.pipeline, endpoint, &body, &route.model, candidate) {
+                Ok(translation) => {
+                    self.translation = translation;
+                    break;
+                }
+                Err(error) => untold = Some(error),
+            }
+            route.advance();
+        }
+        if let Some(error) = untold.filter(|_| !route.has_more()) {
+            return Err(error);
+        }
         let asked =
             Asked { request: self.request, endpoint, facts, model: &route.model, started_at_ms: self.started_at_ms };
         self.reservation = Some(reserve::reserve(&self.pipeline, caller, &mut permit.lock(), &asked, now)?);
@@ -230,6 +249,13 @@ impl Exchange {
             let route = self.route.as_mut()?;
             self.attempt = loop {
                 let candidate = route.advance()?;
+                if !self.translation.as_ref().is_some_and(|made| made.is_for(&candidate)) {
+                    let endpoint = self.endpoint?;
+                    match translation(&self.pipeline, endpoint, &self.body, &route.model, &candidate) {
+                        Ok(translation) => self.translation = translation,
+                        Err(_) => continue,
+                    }
+                }
                 let member = route.snapshot.fleet.member(&candidate.upstream.name)?.clone();
                 if let Some(attempt) = Attempt::begin(candidate, member, self.is_retry, now) {
                     break Some(attempt);
@@ -242,14 +268,13 @@ impl Exchange {
 
     pub fn upstream_call(&self) -> Option<UpstreamCall> {
         let (endpoint, facts, attempt) = (self.endpoint?, self.facts.as_ref()?, self.attempt.as_ref()?);
-        Some(rewrite::rewrite(
-            endpoint,
-            facts,
-            &self.body,
-            &attempt.candidate,
-            attempt.secret.as_ref(),
-            &self.anthropic,
-        ))
+        let candidate = &attempt.candidate;
+        let asked_at = spoken(candidate, endpoint)?;
+        let pieces = match &self.translation {
+            Some(translation) => vec![translation.body.clone()],
+            None => rewrite::splice(endpoint, facts, &self.body, candidate),
+        };
+        Some(rewrite::rewrite(asked_at, facts, pieces, candidate, attempt.secret.as_ref(), &self.anthropic))
     }
 
     /// A try failed. True: another upstream can take over. False: this was the last word, and it is in `end`.
@@ -290,6 +315,9 @@ impl Exchange {
     /// An answer of this type has begun: chooses how it is read.
     pub fn answer_begins(&mut self, status: u16, media_type: &[u8], is_event_stream: bool, now: Instant) {
         let (Some(endpoint), Some(facts)) = (self.endpoint, &self.facts) else { return };
+        let candidate = self.attempt.as_ref().map(|attempt| &attempt.candidate);
+        let asked_at = candidate.and_then(|candidate| spoken(candidate, endpoint)).unwrap_or(endpoint);
+        let translation = self.translation.as_ref();
         if let Some(attempt) = &mut self.attempt {
             attempt.answered(status, &self.pipeline.metrics);
         }
@@ -299,10 +327,30 @@ impl Exchange {
                 Meter::rejection(status, known, now)
             }
             // An upstream reports because we asked, or unasked; the client gets its report only if the client asked.
-            _ if is_event_stream => Meter::stream(endpoint, facts.include_usage, now),
+            _ if is_event_stream => {
+                let keep_usage = facts.include_usage || translation.is_some();
+                Meter::stream(asked_at, keep_usage, now).told(translation.map(|made| made.back.stream(&self.shown())))
+            }
             _ if endpoint.answers_plainly() && is_plain(media_type) => Meter::plain(media_type, now),
-            _ => Meter::whole(endpoint, now),
+            _ => Meter::whole(asked_at, now).told_whole(translation.map(|made| (made.back.clone(), self.shown()))),
         });
+    }
+
+    /// What a converted answer says of itself where the upstream's own words would say whose it is.
+    fn shown(&self) -> Shown {
+        Shown {
+            id: self.request.to_string().trim_start_matches("req_").to_owned(),
+            model: self.facts.as_ref().map(|facts| facts.model.clone()).unwrap_or_default(),
+            created_at: u64::try_from(self.started_at_ms / 1_000).unwrap_or_default(),
+        }
+    }
+
+    /// Hints that do not reach the upstream, because its dialect has no place for them.
+    pub fn dropped(&self) -> Option<String> {
+        let translation = self.translation.as_ref()?;
+        let beta = self.anthropic.beta.is_some().then_some("anthropic-beta");
+        let dropped: Vec<&str> = translation.dropped.iter().copied().chain(beta).collect();
+        (!dropped.is_empty()).then(|| dropped.join(", "))
     }
 
     /// One piece of the answer.
@@ -431,6 +479,19 @@ impl Exchange {
         let settled = settle::settle(self, &end, now);
         record::record(self, &end, settled.as_ref(), now);
     }
+}
+
+/// `None` for a candidate that speaks the client's dialect.
+fn translation(
+    pipeline: &Pipeline,
+    endpoint: Endpoint,
+    body: &Bytes,
+    model: &Model,
+    candidate: &Candidate,
+) -> Result<Option<Translation>, ApiError> {
+    let to = spoken(candidate, endpoint).filter(|asked_at| *asked_at != endpoint).and_then(Endpoint::dialect);
+    let (Some(from), Some(to)) = (endpoint.dialect(), to) else { return Ok(None) };
+    Translation::make(&pipeline.body_memory, from, body, model, candidate, to).map(Some)
 }
 
 impl Drop for Exchange {

@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::core::api_error::{ApiError, Limited};
 
 pub struct BodyMemory {
     bytes_max: u64,
@@ -55,6 +58,11 @@ impl Drop for BodyLease {
     fn drop(&mut self) {
         self.memory.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
+}
+
+/// All bodies together hold too much.
+pub fn too_much_held() -> ApiError {
+    ApiError::RateLimit { what: Limited::BodyMemory, limit: 0, retry_after: Duration::from_secs(1), can_ever_fit: true }
 }
 
 #[cfg(test)]

@@ -6,13 +6,16 @@
 //!
 //! Always true: pure and synchronous; what is kept back is bounded by [`KEPT_BYTES_MAX`].
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::core::api_error::ApiError;
 use crate::core::secret::Secret;
+use crate::protocol::convert::{Shown, StreamConverter, WayBack};
 use crate::protocol::endpoint::Endpoint;
+use crate::protocol::interpret::Interpreter;
 use crate::protocol::plain::PlainReader;
 use crate::protocol::stream::{Facts, StreamReader};
 use crate::protocol::whole::{Verdict, WholeReader};
@@ -21,6 +24,8 @@ use super::rejection::Rejection;
 
 pub struct Meter {
     reader: Reader,
+    /// Where the client speaks another dialect: behind the reader, which reads the upstream's own words.
+    teller: Option<Teller>,
     /// Not yet given out.
     kept: Vec<Bytes>,
     kept_bytes: usize,
@@ -38,6 +43,12 @@ enum Reader {
     Plain(PlainReader),
     /// An upstream's 400, 413 or 422: its message is for the client.
     Rejection(Rejection),
+}
+
+/// Says in the client's dialect what the upstream said.
+enum Teller {
+    Stream(Interpreter),
+    Whole(Arc<WayBack>, Shown),
 }
 
 /// What a piece of the answer means for the client.
@@ -74,6 +85,7 @@ impl Meter {
     fn new(reader: Reader, now: Instant) -> Meter {
         Meter {
             reader,
+            teller: None,
             kept: Vec::new(),
             kept_bytes: 0,
             released: false,
@@ -82,6 +94,18 @@ impl Meter {
             last_piece_at: None,
             pieces: 0,
         }
+    }
+
+    /// The stream is told to the client by this conversion, if any.
+    pub fn told(mut self, converter: Option<StreamConverter>) -> Meter {
+        self.teller = converter.map(|converter| Teller::Stream(Interpreter::new(converter)));
+        self
+    }
+
+    /// The same for a whole answer.
+    pub fn told_whole(mut self, back: Option<(Arc<WayBack>, Shown)>) -> Meter {
+        self.teller = back.map(|(back, shown)| Teller::Whole(back, shown));
+        self
     }
 
     pub fn released(&self) -> bool {
@@ -127,12 +151,26 @@ impl Meter {
         let Reader::Stream(reader) = &mut self.reader else { return Step::Pass(chunk) };
         let mut out = std::mem::take(&mut self.kept);
         self.kept_bytes = 0;
-        reader.feed(chunk, &mut out);
+        let mut news = Vec::new();
+        reader.feed(chunk, &mut news);
         if end {
-            reader.finish(&mut out);
+            reader.finish(&mut news);
         }
         let facts = reader.facts();
         let whole = facts.done_seen || facts.finish_seen;
+        match &mut self.teller {
+            Some(Teller::Stream(interpreter)) => {
+                let mut told = Vec::new();
+                let done = news.iter().try_for_each(|bytes| interpreter.feed(bytes, &mut told));
+                let ends = end && whole && facts.error.is_none();
+                let done = done.and_then(|()| if ends { interpreter.finish(&mut told) } else { Ok(()) });
+                out.push(told.into());
+                if done.is_err() {
+                    return if self.released { Step::Cut(join(out)) } else { Step::Failover("untold_stream") };
+                }
+            }
+            _ => out.append(&mut news),
+        }
         if facts.error.is_some() {
             return if self.released { Step::Cut(join(out)) } else { Step::Failover("error_event") };
         }
@@ -162,6 +200,9 @@ impl Meter {
             if self.kept_bytes <= KEPT_BYTES_MAX {
                 return Step::Pass(Bytes::new());
             }
+            if self.teller.is_some() {
+                return Step::Failover("body_too_large");
+            }
             // Too much to keep (large pictures): from here on it goes through as it comes.
             self.released = true;
             self.kept_bytes = 0;
@@ -170,10 +211,19 @@ impl Meter {
         let mut out = std::mem::take(&mut self.kept);
         out.push(chunk);
         match (reader.finish(), self.released) {
-            (Verdict::Whole, _) => {
-                self.released = true;
-                Step::Pass(join(out))
-            }
+            (Verdict::Whole, _) => match &self.teller {
+                Some(Teller::Whole(back, shown)) => match back.answer(&join(out), shown) {
+                    Ok(told) => {
+                        self.released = true;
+                        Step::Pass(told.into())
+                    }
+                    Err(_) => Step::Failover("untold_body"),
+                },
+                _ => {
+                    self.released = true;
+                    Step::Pass(join(out))
+                }
+            },
             (Verdict::Broken, false) => Step::Failover("broken_body"),
             (Verdict::Error, false) => Step::Failover("error_body"),
             (Verdict::Broken | Verdict::Error, true) => Step::Cut(Bytes::new()),

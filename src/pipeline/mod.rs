@@ -5,7 +5,7 @@
 //! 3. `understand` ([`crate::protocol::request`]): what is asked? One strict pass over the body.
 //! 4. [`route`]: who can answer?
 //! 5. [`reserve`]: can it be paid? Tokens per minute, and the money set aside.
-//! 6. [`rewrite`]: the request as the upstream shall see it.
+//! 6. [`rewrite`]: the request as the upstream shall see it; [`translate`], where it speaks another dialect.
 //! 7. [`meter`]: the answer, as it passes by.
 //! 8. [`settle`]: what it cost. Exactly once.
 //! 9. [`record`]: one log line and the metrics.
@@ -25,6 +25,7 @@ pub mod reserve;
 pub mod rewrite;
 pub mod route;
 pub mod settle;
+pub mod translate;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -47,10 +47,12 @@ impl AnthropicHead {
     }
 }
 
+/// `endpoint`: where the upstream is asked, which is not where the client asked if it speaks another dialect; `pieces`:
+/// the body that is sent there.
 pub fn rewrite(
     endpoint: Endpoint,
     facts: &Facts,
-    body: &Bytes,
+    pieces: Vec<Bytes>,
     candidate: &Candidate,
     api_key: Option<&Secret>,
     anthropic: &AnthropicHead,
@@ -61,7 +63,6 @@ pub fn rewrite(
         path_and_query.push_str("?beta=true");
     }
     let upstream = &candidate.upstream;
-    let inject_usage = upstream.stream_usage == StreamUsage::Inject && endpoint.takes_stream_options();
     UpstreamCall {
         path_and_query,
         authority: upstream.base.authority(),
@@ -72,8 +73,14 @@ pub fn rewrite(
         }),
         headers: if is_anthropic { anthropic.headers() } else { Vec::new() },
         content_type: facts.content_type(),
-        pieces: facts.rewrite(body, &candidate.model, inject_usage),
+        pieces,
     }
+}
+
+/// The client's own body for an upstream that speaks its dialect.
+pub fn splice(endpoint: Endpoint, facts: &Facts, body: &Bytes, candidate: &Candidate) -> Vec<Bytes> {
+    let inject_usage = candidate.upstream.stream_usage == StreamUsage::Inject && endpoint.takes_stream_options();
+    facts.rewrite(body, &candidate.model, inject_usage)
 }
 
 fn path_and_query(endpoint: Endpoint, candidate: &Candidate) -> String {
@@ -128,7 +135,14 @@ mod tests {
             br#"{"model":"m","messages":[{"role":"user","content":"hi"}],"input":"hi","prompt":"hi"}"#,
         );
         let facts = understand(endpoint, &body).unwrap();
-        rewrite(endpoint, &facts, &body, &candidate, Some(&Secret::new("sk-1")), head)
+        rewrite(
+            endpoint,
+            &facts,
+            splice(endpoint, &facts, &body, &candidate),
+            &candidate,
+            Some(&Secret::new("sk-1")),
+            head,
+        )
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::core::api_error::ApiError;
-use crate::core::catalog::{Candidate, Model, UpstreamKind};
+use crate::core::catalog::{Candidate, Model};
 use crate::protocol::endpoint::Endpoint;
 
 use super::Snapshot;
 use super::authenticate::Caller;
+use super::translate::spoken;
 
 /// Candidates of one model, fixed for one request: a reload does not touch it.
 pub struct Route {
@@ -24,6 +25,11 @@ impl Route {
         let index = *self.order.get(self.next)?;
         self.next += 1;
         self.model.candidates.get(index).cloned()
+    }
+
+    /// The one that [`advance`](Self::advance) will take.
+    pub fn upcoming(&self) -> Option<&Candidate> {
+        self.model.candidates.get(*self.order.get(self.next)?)
     }
 
     pub fn has_more(&self) -> bool {
@@ -49,12 +55,18 @@ pub fn route(
     let model = find(&snapshot, caller, asked_model)
         .ok_or_else(|| ApiError::ModelNotFound { model: shown(asked_model), by_path: false })?;
     let is_needed = endpoint != Endpoint::CountTokens;
-    if is_needed && !model.candidates.iter().any(|candidate| serves(candidate, endpoint)) {
+    if is_needed && !model.candidates.iter().any(|candidate| spoken(candidate, endpoint).is_some()) {
         let message = format!("The model '{}' cannot be used with this endpoint.", model.name);
         return Err(ApiError::invalid_param("model", message));
     }
     let mut order = snapshot.fleet.order(&model, now);
-    order.retain(|index| model.candidates.get(*index).is_some_and(|candidate| serves(candidate, endpoint)));
+    let asked_at = |index: &usize| model.candidates.get(*index).and_then(|candidate| spoken(candidate, endpoint));
+    order.retain(|index| asked_at(index).is_some());
+    // Among equals, those who speak the client's dialect come first: what is not converted loses nothing.
+    order.sort_by_key(|index| {
+        let priority = model.candidates.get(*index).map(|candidate| candidate.priority);
+        (priority, asked_at(index) != Some(endpoint))
+    });
     if is_needed && order.is_empty() {
         return Err(ApiError::Server);
     }
@@ -66,14 +78,6 @@ pub fn find(snapshot: &Snapshot, caller: &Caller, name: &str) -> Option<Arc<Mode
     let model = snapshot.catalog.model(name)?;
     let allowed = caller.record.allows_model(name) || caller.record.allows_model(&model.name);
     allowed.then(|| model.clone())
-}
-
-fn serves(candidate: &Candidate, endpoint: Endpoint) -> bool {
-    let upstream = &candidate.upstream;
-    match endpoint.dialect() {
-        Some(dialect) => upstream.speaks.contains(&dialect),
-        None => upstream.kind != UpstreamKind::Anthropic,
-    }
 }
 
 /// Model names come from clients and go into messages: a short, printable piece is enough.

@@ -158,6 +158,15 @@ impl Endpoint {
         }
     }
 
+    /// Where a dialect is spoken.
+    pub fn of(dialect: Dialect) -> Endpoint {
+        match dialect {
+            Dialect::Chat => Endpoint::ChatCompletions,
+            Dialect::Responses => Endpoint::Responses,
+            Dialect::Messages => Endpoint::Messages,
+        }
+    }
+
     /// Whether its stream ends with usage only if `stream_options` asks for that.
     pub fn takes_stream_options(self) -> bool {
         matches!(self, Endpoint::ChatCompletions | Endpoint::Completions)

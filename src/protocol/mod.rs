@@ -11,6 +11,7 @@ pub mod convert;
 pub mod endpoint;
 pub mod estimate;
 mod facts;
+pub mod interpret;
 mod json;
 pub mod media;
 pub mod multipart;

@@ -479,3 +479,443 @@ async fn azure_is_asked_under_its_own_paths() {
     assert_eq!(upstream.last().line(), "POST /openai/responses?api-version=2025-04-01-preview");
     assert_charged(&gateway.record(&answer.head).await, CHARGE, [1000, 600, 100]);
 }
+
+/// What a client was told, whatever its dialect.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    text: String,
+    call: Option<(String, Value)>,
+    /// Input, cached input, output.
+    usage: Option<[u64; 3]>,
+}
+
+impl Told {
+    fn hello(usage: bool) -> Told {
+        Told { text: "hello".into(), call: None, usage: usage.then_some([1000, 600, 100]) }
+    }
+
+    fn weather(usage: bool) -> Told {
+        let call = Some(("weather".into(), json!({"city": "Paris"})));
+        Told { text: String::new(), call, usage: usage.then_some([1000, 600, 100]) }
+    }
+
+    fn whole(speech: Speech, body: &Value) -> Told {
+        let mut told = Told { usage: reported(&body["usage"]), ..Told::default() };
+        match speech {
+            Chat => {
+                let message = &body["choices"][0]["message"];
+                told.text = message["content"].as_str().unwrap_or_default().into();
+                let call = &message["tool_calls"][0]["function"];
+                told.call = call["name"].as_str().map(|name| (name.into(), parsed(&call["arguments"])));
+            }
+            Responses => {
+                assert_eq!([&body["object"], &body["status"]], ["response", "completed"], "{body:#}");
+                for item in body["output"].as_array().unwrap() {
+                    match item["type"].as_str().unwrap() {
+                        "message" => told.text.push_str(item["content"][0]["text"].as_str().unwrap()),
+                        _ => told.call = Some((item["name"].as_str().unwrap().into(), parsed(&item["arguments"]))),
+                    }
+                }
+            }
+            Messages => {
+                assert_eq!([&body["type"], &body["role"]], ["message", "assistant"], "{body:#}");
+                for block in body["content"].as_array().unwrap() {
+                    match block["type"].as_str().unwrap() {
+                        "text" => told.text.push_str(block["text"].as_str().unwrap()),
+                        _ => told.call = Some((block["name"].as_str().unwrap().into(), block["input"].clone())),
+                    }
+                }
+            }
+        }
+        told
+    }
+
+    /// As a client's own reader puts it together, event by event.
+    fn streamed(speech: Speech, answer: &Answer) -> Told {
+        let mut told = Told::default();
+        let (mut name, mut arguments, mut usage) = (None, String::new(), serde_json::Map::new());
+        let events = answer.events();
+        let last = events.last().unwrap();
+        assert_eq!(last == "data: [DONE]", speech == Chat, "{last}");
+        for event in events.iter().filter(|event| *event != "data: [DONE]" && !event.starts_with(':')) {
+            let data: Value = serde_json::from_str(event.rsplit_once("data: ").unwrap().1).unwrap();
+            let kind = data["type"].as_str().unwrap_or_default();
+            assert!(speech == Chat || event.starts_with(&format!("event: {kind}\n")), "{event}");
+            // Anthropic's later reports say only what has changed.
+            for report in [&data["message"]["usage"], &data["usage"], &data["response"]["usage"]] {
+                usage.extend(report.as_object().cloned().unwrap_or_default());
+            }
+            let delta = match speech {
+                Chat => {
+                    let delta = &data["choices"][0]["delta"];
+                    let call = &delta["tool_calls"][0]["function"];
+                    name = call["name"].as_str().map(str::to_owned).or(name);
+                    arguments.push_str(call["arguments"].as_str().unwrap_or_default());
+                    delta["content"].as_str()
+                }
+                Responses => {
+                    let item = &data["item"];
+                    if kind == "response.output_item.added" {
+                        name = item["name"].as_str().map(str::to_owned).or(name);
+                    }
+                    if kind == "response.function_call_arguments.delta" {
+                        arguments.push_str(data["delta"].as_str().unwrap());
+                    }
+                    data["delta"].as_str().filter(|_| kind == "response.output_text.delta")
+                }
+                Messages => {
+                    name = data["content_block"]["name"].as_str().map(str::to_owned).or(name);
+                    arguments.push_str(data["delta"]["partial_json"].as_str().unwrap_or_default());
+                    data["delta"]["text"].as_str()
+                }
+            };
+            told.text.push_str(delta.unwrap_or_default());
+        }
+        told.usage = reported(&usage.into());
+        told.call = name.map(|name| (name, serde_json::from_str(&arguments).unwrap()));
+        told
+    }
+}
+
+fn parsed(text: &Value) -> Value {
+    serde_json::from_str(text.as_str().unwrap()).unwrap()
+}
+
+fn reported(usage: &Value) -> Option<[u64; 3]> {
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let output = usage["output_tokens"].as_u64().or(usage["completion_tokens"].as_u64())?;
+    let (inside, beside) = match usage["prompt_tokens"].as_u64() {
+        Some(prompt) => (prompt, count(&usage["prompt_tokens_details"]["cached_tokens"])),
+        None if usage["input_tokens_details"].is_object() => {
+            (count(&usage["input_tokens"]), count(&usage["input_tokens_details"]["cached_tokens"]))
+        }
+        None => {
+            let read = count(&usage["cache_read_input_tokens"]);
+            (count(&usage["input_tokens"]) + read, read)
+        }
+    };
+    Some([inside, beside, output])
+}
+
+impl Speech {
+    const ALL: [Speech; 3] = [Chat, Responses, Messages];
+
+    fn tools(self) -> Value {
+        let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+        match self {
+            Chat => json!([{"type": "function", "function": {"name": "weather", "parameters": schema}}]),
+            Responses => json!([{"type": "function", "name": "weather", "parameters": schema, "strict": false}]),
+            Messages => json!([{"name": "weather", "input_schema": schema}]),
+        }
+    }
+
+    /// A whole answer that calls the tool.
+    fn whole_call(self) -> Value {
+        let mut body = self.whole();
+        match self {
+            Chat => {
+                body["choices"][0]["message"] = json!({"role": "assistant", "content": null, "tool_calls": [{
+                    "id": "call_1", "type": "function",
+                    "function": {"name": "weather", "arguments": r#"{"city":"Paris"}"#},
+                }]});
+                body["choices"][0]["finish_reason"] = json!("tool_calls");
+            }
+            Responses => {
+                body["output"] = json!([{
+                    "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather",
+                    "arguments": r#"{"city":"Paris"}"#, "status": "completed",
+                }]);
+            }
+            Messages => {
+                let input = json!({"city": "Paris"});
+                body["content"] = json!([{"type": "tool_use", "id": "call_1", "name": "weather", "input": input}]);
+                body["stop_reason"] = json!("tool_use");
+            }
+        }
+        body
+    }
+
+    fn call_events(self) -> Vec<String> {
+        let pieces = [r#"{"ci"#, r#"ty":"Paris"}"#];
+        match self {
+            Chat => {
+                let chunk = |delta: Value, finish: Value| {
+                    event(&json!({"id": "c", "object": "chat.completion.chunk", "model": "provider-chat",
+                        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}))
+                };
+                let call = |call: Value| chunk(json!({"tool_calls": [call]}), Value::Null);
+                vec![
+                    call(
+                        json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}),
+                    ),
+                    call(json!({"index": 0, "function": {"arguments": pieces[0]}})),
+                    call(json!({"index": 0, "function": {"arguments": pieces[1]}})),
+                    chunk(json!({}), json!("tool_calls")),
+                    upstream::usage_event(&self.usage()),
+                    upstream::DONE_EVENT.into(),
+                ]
+            }
+            Responses => {
+                let item = |arguments: &str, status: &str| {
+                    json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather",
+                        "arguments": arguments, "status": status})
+                };
+                let mut events = response_events(&[])[..1].to_vec();
+                events.push(named(
+                    &json!({"type": "response.output_item.added", "output_index": 0, "item": item("", "in_progress")}),
+                ));
+                events.extend(pieces.map(|piece| {
+                    named(&json!({"type": "response.function_call_arguments.delta", "item_id": "fc_1", "output_index": 0, "delta": piece}))
+                }));
+                let whole = r#"{"city":"Paris"}"#;
+                events.push(named(&json!({"type": "response.function_call_arguments.done", "item_id": "fc_1", "output_index": 0, "arguments": whole})));
+                events.push(named(
+                    &json!({"type": "response.output_item.done", "output_index": 0, "item": item(whole, "completed")}),
+                ));
+                events.push(named(&json!({"type": "response.completed", "response": self.whole_call()})));
+                events
+            }
+            Messages => {
+                let usage = json!({"input_tokens": 400, "cache_read_input_tokens": 600});
+                let mut events = message_events(&[], &usage)[..1].to_vec();
+                events.push(named(&json!({"type": "content_block_start", "index": 0,
+                    "content_block": {"type": "tool_use", "id": "call_1", "name": "weather", "input": {}}})));
+                events.extend(pieces.map(|piece| {
+                    named(&json!({"type": "content_block_delta", "index": 0,
+                        "delta": {"type": "input_json_delta", "partial_json": piece}}))
+                }));
+                events.push(named(&json!({"type": "content_block_stop", "index": 0})));
+                events.push(named(&json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 100}})));
+                events.push(named(&json!({"type": "message_stop"})));
+                events
+            }
+        }
+    }
+
+    /// Calls the tool where there is one, and says hello otherwise.
+    fn clever_upstream(self) -> Upstream {
+        Upstream::start(move |request, _| {
+            let asked = request.json();
+            match (asked["stream"] == true, asked["tools"].is_array()) {
+                (true, true) => streamed(&self.call_events()),
+                (true, false) => streamed(&self.events()),
+                (false, true) => Reply::json(&self.whole_call()),
+                (false, false) => Reply::json(&self.whole()),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn every_dialect_is_answered_by_every_other_and_costs_the_same() {
+    for upstream_speaks in Speech::ALL {
+        let upstream = upstream_speaks.clever_upstream();
+        let gateway = Gateway::start(&chain(&[(&upstream, upstream_speaks)]));
+        for client in Speech::ALL {
+            let how = format!("{client:?} from {upstream_speaks:?}");
+            for call in [false, true] {
+                for stream in [false, true] {
+                    let mut asked = client.question(stream);
+                    if call {
+                        asked["tools"] = client.tools();
+                    }
+                    if client == Chat && stream && call {
+                        asked["stream_options"] = json!({"include_usage": true});
+                    }
+                    let answer = gateway.post(client.path(), asked.to_string()).await.expect(200);
+                    assert!(answer.whole, "{how}");
+                    let told = match stream {
+                        true => Told::streamed(client, &answer),
+                        false => Told::whole(client, &answer.json()),
+                    };
+                    let with_usage = client != Chat || !stream || call;
+                    let expected = if call { Told::weather(with_usage) } else { Told::hello(with_usage) };
+                    assert_eq!(told, expected, "{how}, streamed: {stream}");
+                    let sent = upstream.last();
+                    assert_eq!(sent.line(), format!("POST {}", upstream_speaks.path()), "{how}");
+                    assert_eq!(sent.json()["model"], "provider-chat", "{how}");
+                    let record = gateway.record(&answer.head).await;
+                    assert_charged(&record, CHARGE, [1000, 600, 100]);
+                    assert_eq!([&record["outcome"], &record["estimated"]], [&json!("ok"), &json!(false)], "{how}");
+                }
+            }
+        }
+        gateway.audit();
+    }
+}
+
+#[tokio::test]
+async fn a_converted_stream_gives_each_word_when_it_comes() {
+    for client in Speech::ALL {
+        for upstream_speaks in Speech::ALL.into_iter().filter(|speech| *speech != client) {
+            let (seen, events) = (Signal::new(), upstream_speaks.events());
+            let word = events.iter().position(|event| event.contains("\"hel\"")).unwrap();
+            let (first, rest) = events.split_at(word + 1);
+            let reply = Reply::stream_head().then_chunk(first.concat()).wait(&seen).then_chunk(rest.concat()).end();
+            let upstream = Upstream::always(reply);
+            let gateway = Gateway::start(&chain(&[(&upstream, upstream_speaks)]));
+            let mut connection = gateway.connect().await;
+            connection.send(post(client.path(), &gateway.key.secret, client.question(true).to_string())).await;
+            let head = connection.head().await;
+            assert_eq!(head.header("content-type"), Some("text/event-stream"));
+            let mut shown = String::new();
+            while !shown.contains("\"hel\"") {
+                let piece = connection.piece().await.unwrap().expect("the first word comes before the second");
+                shown.push_str(std::str::from_utf8(&piece).unwrap());
+            }
+            assert!(!shown.contains("\"lo\""));
+            seen.set();
+            let answer = connection.rest(head).await;
+            assert!(answer.whole && answer.text().contains("\"lo\""));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_converted_stream_that_breaks_is_told_once_and_charged_by_what_came() {
+    for client in Speech::ALL {
+        for upstream_speaks in Speech::ALL.into_iter().filter(|speech| *speech != client) {
+            let how = format!("{client:?} from {upstream_speaks:?}");
+            let events = upstream_speaks.events();
+            let word = events.iter().position(|event| event.contains("\"lo\"")).unwrap();
+            let upstream = Upstream::always(Reply::stream_head().then_chunk(events[..=word].concat()).close());
+            let gateway = Gateway::start(&chain(&[(&upstream, upstream_speaks)]));
+            let answer = gateway.post(client.path(), client.question(true).to_string()).await.expect(200);
+            let text = answer.text();
+            assert!(text.contains("\"hel\"") && text.contains("\"lo\"") && !text.contains("[DONE]"), "{how}: {text}");
+            assert_eq!(text.matches("\"error\":{").count(), 1, "{how}: {text}");
+            let last = answer.events().last().unwrap().clone();
+            assert_eq!(last.starts_with("event: error\n"), client != Chat, "{how}: {last}");
+            let record = gateway.record(&answer.head).await;
+            assert_eq!(record["outcome"], "upstream_cut", "{how}: {record:#}");
+            assert!(record["output_tokens"].as_u64().unwrap() >= 2 && record["charge"] != "0", "{how}: {record:#}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_converted_stream_pays_for_what_it_got() {
+    let events = Messages.events();
+    let word = events.iter().position(|event| event.contains("\"hel\"")).unwrap();
+    let upstream = Upstream::always(Reply::stream_head().then_chunk(events[..=word].concat()).hang());
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]));
+    let mut connection = gateway.connect().await;
+    connection.send(post("/v1/responses", &gateway.key.secret, Responses.question(true).to_string())).await;
+    let head = connection.head().await;
+    connection.piece().await.unwrap();
+    drop(connection);
+    upstream.wait_for_close(0).await;
+    let record = gateway.record(&head).await;
+    assert_eq!(record["outcome"], "client_gone", "{record:#}");
+    assert_eq!([&record["input_tokens"], &record["cached_input_tokens"]], [1000, 600]);
+    gateway.audit();
+}
+
+#[tokio::test]
+async fn the_next_upstream_gets_the_clients_own_words_in_its_own_dialect() {
+    let ill = |speech: Speech| {
+        let body = match speech {
+            Messages => json!({"type": "error", "error": {"type": "api_error", "message": "down"}}),
+            _ => json!({"error": {"message": "down", "type": "server_error", "code": null, "param": null}}),
+        };
+        Upstream::always(Reply::status(500, &[("Content-Type", "application/json")], body.to_string()))
+    };
+    for (client, first, second) in
+        [(Responses, Messages, Chat), (Chat, Messages, Responses), (Messages, Chat, Messages), (Chat, Chat, Messages)]
+    {
+        let (one, two) = (ill(first), second.upstream());
+        let gateway = Gateway::start(&chain(&[(&one, first), (&two, second)]));
+        for stream in [false, true] {
+            let answer = gateway.post(client.path(), client.question(stream).to_string()).await.expect(200);
+            let told = match stream {
+                true => Told::streamed(client, &answer),
+                false => Told::whole(client, &answer.json()),
+            };
+            assert_eq!(told.text, "hello");
+            assert_charged(&gateway.record(&answer.head).await, CHARGE, [1000, 600, 100]);
+        }
+        assert_eq!((one.count(), two.count()), (2, 2), "{client:?}: {first:?}, then {second:?}");
+        // Asked alone, the second one hears the same.
+        let heard = two.last().json();
+        let alone = second.upstream();
+        let gateway = Gateway::start(&chain(&[(&alone, second)]));
+        gateway.post(client.path(), client.question(true).to_string()).await.expect(200);
+        assert_eq!(alone.last().json(), heard);
+    }
+}
+
+#[tokio::test]
+async fn an_upstreams_judgement_is_told_in_the_clients_dialect() {
+    let theirs = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "too many cooks"}});
+    let ours = json!({"error": {"message": "too many cooks", "type": "invalid_request_error", "param": "messages", "code": null}});
+    for (client, upstream_speaks, body) in
+        [(Chat, Messages, &theirs), (Responses, Messages, &theirs), (Messages, Chat, &ours)]
+    {
+        let reply = Reply::status(400, &[("Content-Type", "application/json")], body.to_string());
+        let upstream = Upstream::always(reply);
+        let gateway = Gateway::start(&chain(&[(&upstream, upstream_speaks)]));
+        for stream in [false, true] {
+            let refused = gateway.post(client.path(), client.question(stream).to_string()).await.expect(400).json();
+            let kind = if client == Messages { "invalid_request_error" } else { "invalid_request" };
+            assert_eq!([&refused["error"]["message"], &refused["error"]["type"]], ["too many cooks", kind]);
+        }
+        assert_eq!(gateway.balance("alice").0, "100");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_carried_is_refused_and_hints_are_named() {
+    let upstream = Messages.upstream();
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]));
+    let mut asked = Chat.question(false);
+    asked["n"] = json!(2);
+    let refused = gateway.chat(asked.to_string()).await.expect(400).json();
+    assert_eq!([&refused["error"]["code"], &refused["error"]["param"]], ["invalid_request", "n"]);
+    assert_eq!(upstream.count(), 0);
+    assert_eq!(gateway.balance("alice"), ("100".into(), "0".into()));
+
+    let mut asked = Chat.question(false);
+    asked["seed"] = json!(7);
+    asked["frequency_penalty"] = json!(0.5);
+    let answer = gateway.chat(asked.to_string()).await.expect(200);
+    let dropped: Vec<&str> = answer.header("x-tollgate-dropped").unwrap().split(", ").collect();
+    assert!(dropped.contains(&"seed") && dropped.contains(&"frequency_penalty"), "{dropped:?}");
+    let plain = gateway.chat(Chat.question(false).to_string()).await.expect(200);
+    assert_eq!(plain.header("x-tollgate-dropped"), None);
+
+    // An upstream that can carry it is asked instead, though it comes later.
+    let (first, second) = (Messages.upstream(), Chat.upstream());
+    let gateway = Gateway::start(&chain(&[(&first, Messages), (&second, Chat)]));
+    let mut asked = Chat.question(false);
+    asked["n"] = json!(2);
+    gateway.chat(asked.to_string()).await.expect(200);
+    assert_eq!((first.count(), second.count()), (0, 1));
+}
+
+#[tokio::test]
+async fn among_equals_the_one_that_speaks_the_clients_dialect_is_asked() {
+    let (other, same) = (Chat.upstream(), Messages.upstream());
+    let config = Config::new()
+        .upstream(&other, Chat.config())
+        .routed("priority: 0, weight: 1000")
+        .upstream(&same, Messages.config())
+        .routed("priority: 0, weight: 1");
+    let gateway = Gateway::start(&config);
+    for _ in 0..5 {
+        gateway.post("/v1/messages", Messages.question(false).to_string()).await.expect(200);
+        gateway.post("/v1/responses", Responses.question(false).to_string()).await.expect(200);
+    }
+    assert_eq!((other.count() + same.count(), same.count() >= 5), (10, true));
+    let natives = same.requests().iter().filter(|request| request.json()["messages"][0]["content"] == "hi").count();
+    assert!(natives >= 5, "{natives}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_goes_to_the_next_upstream() {
+    let nonsense = Upstream::always(Reply::json(&json!({"id": "x", "object": "chat.completion", "choices": []})));
+    let well = Chat.upstream();
+    let gateway = Gateway::start(&chain(&[(&nonsense, Chat), (&well, Chat)]));
+    let answer = gateway.post("/v1/messages", Messages.question(false).to_string()).await.expect(200);
+    assert_eq!(Told::whole(Messages, &answer.json()), Told::hello(true));
+    assert_eq!((nonsense.count(), well.count()), (1, 1));
+}
