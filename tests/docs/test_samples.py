@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from decimal import Decimal
 from pathlib import Path
 from urllib.request import Request
@@ -28,8 +29,8 @@ PROGRAMS = [
     ("key", "curl"),
     ("models", "curl"),
 ]
-# They need clients that are not installed for the tests: read, not run.
-RECIPES = {"langchain", "llamaindex", "ai-sdk", "continue", "aider"}
+# They need clients that are not installed for these tests: read, not run. The first two are run by `tests/sdk/cli`.
+RECIPES = {"codex", "claude-code", "langchain", "llamaindex", "ai-sdk", "continue", "aider"}
 FREE = {"errors", "key", "models"}
 
 
@@ -189,6 +190,9 @@ def test_a_recipe_can_be_read(gateway, tmp_path, topic):
     checks = {".py": [sys.executable, "-m", "py_compile"], ".mjs": ["node", "--check"], ".sh": ["sh", "-n"]}
     if path.suffix in checks:
         subprocess.run([*checks[path.suffix], str(path)], check=True, timeout=WITHIN_S)
+    elif path.suffix == ".toml":
+        provider = tomllib.loads(sample.text)["model_providers"]["tollgate"]
+        assert provider["base_url"] == f"{gateway.origin}/v1"
     else:
         # The YAML is parsed by the unit tests of the samples, which have a parser.
         assert f"apiBase: {gateway.origin}/v1" in sample.text

@@ -186,7 +186,7 @@ fn string_length(syntax: Syntax, rest: &str) -> Option<usize> {
 /// What stands in a sample where the reader's own key belongs.
 pub const KEY_PLACEHOLDER: &str = "YOUR_API_KEY";
 
-const SHELL: &[&str] = &["curl", "export", "sed", "tr", "sleep", "base64", "aider"];
+const SHELL: &[&str] = &["curl", "export", "sed", "tr", "sleep", "base64", "aider", "claude"];
 const PYTHON: &[&str] = &[
     "and", "as", "break", "continue", "def", "else", "except", "False", "for", "from", "if", "import", "in", "is",
     "None", "not", "or", "raise", "return", "True", "try", "while", "with",

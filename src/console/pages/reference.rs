@@ -234,6 +234,16 @@ pub fn recipes(l: Language) -> Vec<Recipe> {
     };
     let noted = |recipe: Recipe, english, chinese| Recipe { note: Some(l.rich(english, chinese)), ..recipe };
     vec![
+        noted(
+            code("Codex", "codex", l.say("In a terminal; any model that chats.", "在终端里，适用于任何对话模型。")),
+            "It speaks the Responses API alone; models of other makers are converted.",
+            "它只使用 Responses API；其他厂商的模型会自动转换。",
+        ),
+        noted(
+            code("Claude Code", "claude-code", l.say("In a terminal.", "在终端里。")),
+            "The second model is for small tasks in the background; it may be a cheaper one.",
+            "第二个模型用于后台小任务，可选更便宜的。",
+        ),
         code(
             "LangChain",
             "langchain",
@@ -243,11 +253,7 @@ pub fn recipes(l: Language) -> Vec<Recipe> {
             ),
         ),
         code("LlamaIndex", "llamaindex", l.say("Python, for any model that chats.", "Python，适用于任何对话模型。")),
-        noted(
-            code("Vercel AI SDK", "ai-sdk", l.say("Node and edge runtimes.", "Node 与边缘运行时。")),
-            "Use `createOpenAICompatible`: the provider made by `createOpenAI` calls the Responses API, which is not served here.",
-            "请使用 `createOpenAICompatible`：`createOpenAI` 默认调用 Responses API，本站未提供。",
-        ),
+        code("Vercel AI SDK", "ai-sdk", l.say("Node and edge runtimes.", "Node 与边缘运行时。")),
         noted(
             form(
                 "Cherry Studio",
@@ -274,18 +280,14 @@ pub fn recipes(l: Language) -> Vec<Recipe> {
             "Without `/v1`. Its balance display works.",
             "不带 `/v1`。余额查询可用。",
         ),
-        noted(
-            form(
-                "LobeChat",
-                l.say("Settings → AI service provider → OpenAI", "设置 → AI 服务商 → OpenAI"),
-                &[
-                    ("API Key", Value::Key),
-                    (l.say("API proxy URL", "API 代理地址"), Value::BaseUrl),
-                    (l.say("Model list", "模型列表"), Value::Model),
-                ],
-            ),
-            "Switch off **Use Responses API specification**.",
-            "请关闭**使用 Responses API 规范**。",
+        form(
+            "LobeChat",
+            l.say("Settings → AI service provider → OpenAI", "设置 → AI 服务商 → OpenAI"),
+            &[
+                ("API Key", Value::Key),
+                (l.say("API proxy URL", "API 代理地址"), Value::BaseUrl),
+                (l.say("Model list", "模型列表"), Value::Model),
+            ],
         ),
         noted(
             form(

@@ -70,6 +70,8 @@ const FILES: &[File] = files! {
     "reply-model": "replies" "model.json";
     "reply-error": "replies" "error.json";
     "reply-headers": "replies" "headers.txt";
+    "codex": "recipes" "codex.toml";
+    "claude-code": "recipes" "claude-code.sh";
     "langchain": "recipes" "langchain.py";
     "llamaindex": "recipes" "llamaindex.py";
     "ai-sdk": "recipes" "ai-sdk.mjs";
@@ -101,6 +103,8 @@ impl Filling {
         let hello = self.language.say("Say hello.", "你好！");
         text.trim_end()
             .replace("{{base_url}}", &self.base_url)
+            // Anthropic's clients add the `/v1` themselves.
+            .replace("{{anthropic_url}}", self.base_url.trim_end_matches("/v1"))
             .replace("{{key}}", KEY_PLACEHOLDER)
             .replace("{{model}}", self.model(topic))
             .replace("{{hello}}", hello)
@@ -125,7 +129,8 @@ pub fn is_plain(name: &str) -> bool {
 fn syntax(file: &str) -> Syntax {
     match file.rsplit('.').next().unwrap_or_default() {
         "sh" => Syntax::Shell,
-        "py" => Syntax::Python,
+        // Strings and comments of TOML look like Python's.
+        "py" | "toml" => Syntax::Python,
         "mjs" => Syntax::JavaScript,
         "go" => Syntax::Go,
         "json" => Syntax::Json,
@@ -166,7 +171,9 @@ mod tests {
         for (topic, ..) in FILES {
             for tab in sample(topic, &filling(), "node").tabs {
                 let html = tab.code.to_string();
-                let left = ["{{base_url", "{{key", "{{model"].into_iter().find(|place| html.contains(place));
+                let left = ["{{base_url", "{{anthropic_url", "{{key", "{{model"]
+                    .into_iter()
+                    .find(|place| html.contains(place));
                 assert_eq!(left, None, "{topic} {}", tab.id);
             }
         }

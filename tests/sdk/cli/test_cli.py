@@ -1,11 +1,12 @@
 """The command lines of Codex and Claude Code: one turn each against the real gateway, in which a tool is called.
 
-They run unattended, in a folder and a home of their own. All but the loopback goes through a proxy that is not there, so
-that nothing reaches the outside.
+They are set up as the documentation page says, and run unattended, in a folder and a home of their own. All but the
+loopback goes through a proxy that is not there, so that nothing reaches the outside.
 """
 
 import json
 import os
+import re
 import subprocess
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from books import cost, eventually
+from page import samples
 
 MODULES = Path(__file__).resolve().parent / "node_modules"
 CODEX = MODULES / "@openai/codex/bin/codex.js"
@@ -23,19 +25,24 @@ COMMAND = "echo toll-gate-$((3+4))"
 OUTPUT = "toll-gate-7"
 ALIASES = {"claude-demo": "demo-chat"}
 
-CODEX_CONFIG = """
-model_provider = "tollgate"
-check_for_update_on_startup = false
-[analytics]
-enabled = false
-[model_providers.tollgate]
-name = "Tollgate"
-base_url = "{origin}/v1"
-env_key = "TOLLGATE_KEY"
-wire_api = "responses"
+# What only a test needs: no second try that hides a first failure, and nothing that reports to its maker.
+CODEX_MORE = """
 request_max_retries = 0
 stream_max_retries = 0
+[analytics]
+enabled = false
 """
+QUIET_CLAUDE_CODE = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DISABLE_ERROR_REPORTING": "1",
+}
+
+
+def recipe(gateway, topic, key):
+    text = samples(gateway.console, "en")[topic, "recipes"].text
+    return text.replace("YOUR_API_KEY", gateway.keys[key]["key"])
 
 
 def run(script, folder, arguments, **environment):
@@ -54,29 +61,25 @@ def run(script, folder, arguments, **environment):
 
 
 def codex(gateway, folder, model, prompt, key="codex"):
+    config = recipe(gateway, "codex", key)
+    (name, text) = re.search(r"^# export (\w+)=(\S+)$", config, re.MULTILINE).groups()
     home = folder / "codex"
     home.mkdir()
-    (home / "config.toml").write_text(CODEX_CONFIG.format(origin=gateway.origin))
+    (home / "config.toml").write_text("check_for_update_on_startup = false\n" + config + CODEX_MORE)
     # Its own sandbox needs what containers lack; the one command is known.
     arguments = ["exec", "--json", "--skip-git-repo-check", "--sandbox", "danger-full-access", "--model", model, prompt]
-    done = run(CODEX, folder, arguments, CODEX_HOME=str(home), TOLLGATE_KEY=gateway.keys[key]["key"])
+    done = run(CODEX, folder, arguments, CODEX_HOME=str(home), **{name: text})
     return done, [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def claude_code(gateway, folder, model, prompt, key="claude_code"):
-    arguments = ["-p", prompt, "--model", model, "--output-format", "json", "--allowedTools", "Bash", "--max-turns", "4"]
-    done = run(
-        CLAUDE_CODE,
-        folder,
-        arguments,
-        ANTHROPIC_BASE_URL=gateway.origin,
-        ANTHROPIC_AUTH_TOKEN=gateway.keys[key]["key"],
-        ANTHROPIC_DEFAULT_HAIKU_MODEL=model,
-        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
-        DISABLE_AUTOUPDATER="1",
-        DISABLE_TELEMETRY="1",
-        DISABLE_ERROR_REPORTING="1",
-    )
+    *exports, command = recipe(gateway, "claude-code", key).splitlines()
+    assert command == "claude"
+    environment = dict(re.fullmatch(r"export (\w+)=(\S+)", line).groups() for line in exports)
+    for name in ("ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL"):
+        environment[name] = model
+    arguments = ["-p", prompt, "--output-format", "json", "--allowedTools", "Bash", "--max-turns", "4"]
+    done = run(CLAUDE_CODE, folder, arguments, **environment, **QUIET_CLAUDE_CODE)
     return done, json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
 
 
