@@ -15,7 +15,6 @@ use crate::core::api_error::ApiError;
 use crate::core::secret::Secret;
 use crate::protocol::convert::{Shown, StreamConverter, WayBack};
 use crate::protocol::endpoint::Endpoint;
-use crate::protocol::interpret::Interpreter;
 use crate::protocol::plain::PlainReader;
 use crate::protocol::stream::{Facts, StreamReader};
 use crate::protocol::whole::{Verdict, WholeReader};
@@ -47,7 +46,7 @@ enum Reader {
 
 /// Says in the client's dialect what the upstream said.
 enum Teller {
-    Stream(Interpreter),
+    Stream(StreamConverter),
     Whole(Arc<WayBack>, Shown),
 }
 
@@ -98,7 +97,7 @@ impl Meter {
 
     /// The stream is told to the client by this conversion, if any.
     pub fn told(mut self, converter: Option<StreamConverter>) -> Meter {
-        self.teller = converter.map(|converter| Teller::Stream(Interpreter::new(converter)));
+        self.teller = converter.map(Teller::Stream);
         self
     }
 
@@ -151,25 +150,28 @@ impl Meter {
         let Reader::Stream(reader) = &mut self.reader else { return Step::Pass(chunk) };
         let mut out = std::mem::take(&mut self.kept);
         self.kept_bytes = 0;
-        let mut news = Vec::new();
+        let mut news = if self.teller.is_some() { Vec::new() } else { std::mem::take(&mut out) };
         reader.feed(chunk, &mut news);
         if end {
             reader.finish(&mut news);
         }
         let facts = reader.facts();
-        let whole = facts.done_seen || facts.finish_seen;
+        let mut whole = facts.done_seen || facts.finish_seen;
         match &mut self.teller {
-            Some(Teller::Stream(interpreter)) => {
+            Some(Teller::Stream(converter)) => {
                 let mut told = Vec::new();
-                let done = news.iter().try_for_each(|bytes| interpreter.feed(bytes, &mut told));
-                let ends = end && whole && facts.error.is_none();
-                let done = done.and_then(|()| if ends { interpreter.finish(&mut told) } else { Ok(()) });
+                let mut done = news.iter().try_for_each(|bytes| converter.feed(bytes, &mut told));
+                if end && whole && facts.error.is_none() {
+                    done = done.and_then(|()| converter.end(&mut told));
+                    whole = converter.ended();
+                }
                 out.push(told.into());
-                if done.is_err() {
+                if let Err(broken) = done {
+                    tracing::warn!(error = &broken as &dyn std::error::Error, "a stream cannot be converted");
                     return if self.released { Step::Cut(join(out)) } else { Step::Failover("untold_stream") };
                 }
             }
-            _ => out.append(&mut news),
+            _ => out = news,
         }
         if facts.error.is_some() {
             return if self.released { Step::Cut(join(out)) } else { Step::Failover("error_event") };
@@ -217,7 +219,10 @@ impl Meter {
                         self.released = true;
                         Step::Pass(told.into())
                     }
-                    Err(_) => Step::Failover("untold_body"),
+                    Err(broken) => {
+                        tracing::warn!(error = &broken as &dyn std::error::Error, "an answer cannot be converted");
+                        Step::Failover("untold_body")
+                    }
                 },
                 _ => {
                     self.released = true;

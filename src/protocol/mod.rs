@@ -11,7 +11,6 @@ pub mod convert;
 pub mod endpoint;
 pub mod estimate;
 mod facts;
-pub mod interpret;
 mod json;
 pub mod media;
 pub mod multipart;

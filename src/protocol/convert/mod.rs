@@ -193,7 +193,9 @@ impl StreamConverter {
                     data.clear();
                     self.data = data;
                 }
-                Token::Idle | Token::LineFeed => {}
+                // A comment keeps the client's connection alive as it kept ours.
+                Token::Idle => out.extend_from_slice(b":\n\n"),
+                Token::LineFeed => {}
             }
         }
         Ok(())
