@@ -104,11 +104,40 @@ fn without_its_key_a_shipped_configuration_names_the_variable() {
 fn the_demo_needs_no_environment() {
     let catalog = load(&project("conf/demo.yaml"), &|_| None).unwrap().config.catalog;
     let names: Vec<&str> = catalog.models.iter().map(|model| model.name.as_str()).collect();
-    assert_eq!(names, ["demo-chat", "demo-embed", "demo-image"]);
+    assert_eq!(
+        names,
+        ["demo-chat", "demo-embed", "demo-image", "demo-speech", "demo-transcribe", "demo-moderate", "demo-rerank"]
+    );
     for alias in ["gpt-4o-mini", "text-embedding-3-small", "gpt-image-1"] {
         assert!(catalog.model(alias).is_some(), "{alias}");
     }
     assert_eq!(catalog.upstreams[0].kind, UpstreamKind::Demo);
+}
+
+/// Each of the examples that stand in comments is one line, and is right when its `#` is taken away.
+#[test]
+fn every_provider_in_the_comments_can_be_used_as_it_stands() {
+    let written = std::fs::read_to_string(project("conf/tollgate.yaml")).unwrap();
+    let example = |line: &&str| line.starts_with("  # ") && line.contains(": {kind: openai,");
+    let name = |line: &str| line.trim_start_matches("  # ").split(':').next().unwrap().to_owned();
+    let names: Vec<String> = written.lines().filter(example).map(name).collect();
+    let quirks = ["deepseek", "moonshot", "zhipu", "qwen", "groq", "mistral", "gemini", "xai", "openrouter"];
+    let others = ["cohere", "jina", "vllm", "llamacpp", "ollama"];
+    assert_eq!(names, [quirks.as_slice(), &others].concat());
+    let lines = written.lines().map(|line| if example(&line) { line.replacen("# ", "", 1) } else { line.to_owned() });
+    let book = project("conf/prices.yaml").display().to_string();
+    let text = lines.collect::<Vec<_>>().join("\n").replace("price_book: prices.yaml", &format!("price_book: {book}"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tollgate.yaml");
+    std::fs::write(&path, text).unwrap();
+    let catalog = load(&path, &|_| Some("unused".into())).unwrap_or_else(|faults| panic!("{faults}")).config.catalog;
+    for name in names {
+        let upstream = catalog.upstreams.iter().find(|upstream| upstream.name == name).expect("it was read");
+        assert_eq!(upstream.kind, UpstreamKind::Openai);
+        // Whoever refuses the option, or reports in any case, is not asked.
+        let native = ["zhipu", "mistral", "openrouter"].contains(&name.as_str());
+        assert_eq!(upstream.stream_usage == StreamUsage::Native, native, "{name}");
+    }
 }
 
 /// Each `bad/x.yaml` has its faults in `bad/x.expected`. `UPDATE_EXPECTED=1` writes them anew, to be read in the diff.

@@ -159,8 +159,16 @@ fn pricing(price: &Price, markup: Markup, currency: &str) -> Value {
         shown["cached_input"] = token(rate.cached_input.unwrap_or(rate.input)).into();
         shown["output"] = token(rate.output).into();
     }
-    if price.unit.per_request.0 > 0 {
-        shown["per_request"] = unit(price.unit.per_request).into();
+    for (name, pico) in [
+        ("per_request", price.unit.per_request),
+        ("per_audio_second", price.unit.per_audio_second),
+        ("per_million_characters", price.unit.per_million_characters),
+        ("per_search_unit", price.unit.per_search_unit),
+        ("per_web_search", price.unit.per_web_search),
+    ] {
+        if pico.0 > 0 {
+            shown[name] = unit(pico).into();
+        }
     }
     if let Some(per_image) = price.unit.per_image {
         shown["per_image"] = unit(per_image).into();

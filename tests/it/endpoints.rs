@@ -368,4 +368,32 @@ fn is_spoken_by_all(endpoint: Endpoint) -> bool {
     !matches!(endpoint, Endpoint::Responses | Endpoint::Messages | Endpoint::CountTokens)
 }
 
+#[tokio::test]
+async fn chat_clients_read_their_balance_at_the_billing_routes() {
+    let upstream = Upstream::hello();
+    let gateway = gateway(&upstream);
+    let limited = gateway.new_key("alice", &["--budget", "3", "--expires", "2999-01-01T00:00:00Z"]);
+    gateway.await_key(&limited).await;
+    let asked = r#"{"model":"chat-model","messages":[{"role":"user","content":"hi"}]}"#;
+    let answer = gateway.send(post("/v1/chat/completions", &limited.secret, asked)).await.expect(200);
+    gateway.record(&answer.head).await;
+    // As NextChat asks: beside the base path or under it, with dates that mean nothing here.
+    let dates = "start_date=2026-11-01&end_date=2026-11-24";
+    for base in ["", "/v1", "/api/v1", "/v1/v1"] {
+        let usage = gateway.get(&format!("{base}/dashboard/billing/usage?{dates}"), &limited.secret).await.expect(200);
+        // In hundredths, as numbers.
+        assert_eq!(usage.json(), json!({"object": "list", "total_usage": 0.00027}), "{base}");
+        let path = format!("{base}/dashboard/billing/subscription");
+        let limit = gateway.get(&path, &limited.secret).await.expect(200).json();
+        // What is spent and what is left make the limit: the key's budget, which is less than the balance.
+        assert_eq!([&limit["hard_limit_usd"], &limit["soft_limit_usd"], &limit["system_hard_limit_usd"]], [3, 3, 3]);
+        assert_eq!([&limit["object"], &limit["has_payment_method"]], [&json!("billing_subscription"), &json!(true)]);
+        assert_eq!(limit["access_until"], 32_472_144_000i64);
+        // Without a budget it is the account's balance.
+        let open = gateway.get(&path, &gateway.key.secret).await.expect(200).json();
+        assert_eq!([&open["hard_limit_usd"], &open["access_until"]], [&json!(99.9999973), &json!(0)]);
+        assert_eq!(gateway.get(&path, "sk-nobody").await.expect(401).code(), "invalid_api_key");
+    }
+}
+
 const BOUNDARY: &str = "------------------------d74496d66958873e";
