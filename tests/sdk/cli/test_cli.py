@@ -116,7 +116,7 @@ def total(records, name):
 
 
 @pytest.mark.skipif(not CODEX.exists(), reason="@openai/codex could not be installed here")
-@pytest.mark.parametrize("model", ["demo-chat"])
+@pytest.mark.parametrize("model", ["demo-chat", "over-chat", "over-messages"])
 def test_codex_completes_a_turn_with_a_tool_call(gateway, tmp_path, model):
     books = Books(gateway, "codex")
     done, events = codex(gateway, tmp_path, model, f"Use exec_command to run `{COMMAND}`")
@@ -135,7 +135,7 @@ def test_codex_completes_a_turn_with_a_tool_call(gateway, tmp_path, model):
 
 
 @pytest.mark.skipif(not CLAUDE_CODE.exists(), reason="@anthropic-ai/claude-code could not be installed here")
-@pytest.mark.parametrize("model", ["claude-demo", "demo-chat"])
+@pytest.mark.parametrize("model", ["claude-demo", "demo-chat", "over-chat", "over-messages"])
 def test_claude_code_completes_a_turn_with_a_tool_call(gateway, tmp_path, model):
     books = Books(gateway, "claude_code")
     done, result = claude_code(gateway, tmp_path, model, f"Use Bash to run `{COMMAND}`")

@@ -14,7 +14,7 @@ const WEATHER = {
   description: "The weather of a city",
   input_schema: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
 };
-const MODELS = ["demo-chat"];
+const MODELS = ["demo-chat", "over-chat", "over-messages"];
 const WORDS = "Once upon";
 
 let gateway;
@@ -124,7 +124,7 @@ test("the second request of a minute is a rate limit error", async () => {
   await assert.rejects(message(claude), Anthropic.RateLimitError);
 });
 
-for (const model of ["broken-anthropic"]) {
+for (const model of ["broken", "broken-anthropic"]) {
   test(`an upstream's failure (${model}) is an API error that tells nothing of it`, async () => {
     const error = await message(claude, model).then(assert.fail, (error) => error);
     assert.ok(error instanceof Anthropic.InternalServerError, String(error));
@@ -133,7 +133,7 @@ for (const model of ["broken-anthropic"]) {
   });
 }
 
-for (const model of ["cut-anthropic", "error-event-anthropic"]) {
+for (const model of ["cut", "cut-anthropic", "error-event", "error-event-anthropic"]) {
   test(`a stream that breaks off (${model}) throws after what had come`, async () => {
     let heard = "";
     const reading = (async () => {
@@ -151,7 +151,7 @@ test("the books balance to the nano with the usage that the SDK reported", async
   const claude = gateway.claude("messages_books");
   const client = gateway.client("messages_books");
   const expected = new Map();
-  for (const model of [...MODELS, "counted-anthropic"]) {
+  for (const model of [...MODELS, "counted", "counted-anthropic"]) {
     const plain = await message(claude, model);
     expected.set(plain._request_id, nanos(model, plain.usage, 1_050_000n));
     const { whole, request_id } = await streamed(claude, model);

@@ -16,7 +16,7 @@ const WEATHER = {
   parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
   strict: false,
 };
-const MODELS = ["demo-chat"];
+const MODELS = ["demo-chat", "over-chat", "over-messages"];
 const WORDS = "Once upon";
 
 let gateway;
@@ -111,7 +111,7 @@ test("work in the background is refused in clear words", async () => {
   assert.equal(error.param, "background");
 });
 
-for (const model of ["cut", "error-event"]) {
+for (const model of ["cut", "cut-anthropic", "error-event", "error-event-anthropic"]) {
   test(`a stream that breaks off (${model}) throws after what had come`, async () => {
     const events = [];
     const reading = (async () => {

@@ -9,7 +9,7 @@ import pytest
 
 from books import cost, eventually, record_of, settled
 from gateway import CREDIT
-from upstream import WORDS
+from upstream import WORDS, Chat, Messages
 
 ASK = [{"role": "user", "content": "Say something about toll gates."}]
 WEATHER = {
@@ -17,7 +17,7 @@ WEATHER = {
     "description": "The weather of a city",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
-MODELS = ["demo-chat"]
+MODELS = ["demo-chat", "over-chat", "over-messages"]
 
 
 def message(client, model="demo-chat", ask=ASK, max_tokens=500, **more):
@@ -102,7 +102,7 @@ def test_a_tool_is_used_and_its_result_is_heard(claude, model, stream):
     assert last.stop_reason == "end_turn" and "11 degrees and fog" in text_of(last)
 
 
-@pytest.mark.parametrize("model", ["demo-chat"])
+@pytest.mark.parametrize("model", ["demo-chat", "over-messages"])
 def test_tokens_are_counted_as_they_are_charged(claude, model):
     ask = {"model": model, "messages": ASK, "system": "Be brief.", "tools": [WEATHER]}
     counted = claude.messages.count_tokens(**ask)
@@ -168,14 +168,14 @@ def test_a_faulty_request_is_a_bad_request(claude, fault):
     assert refused.value.type == "invalid_request_error"
 
 
-@pytest.mark.parametrize("model", ["rejects-anthropic"])
+@pytest.mark.parametrize("model", ["rejects", "rejects-anthropic"])
 def test_an_upstreams_judgement_of_the_request_passes_on(claude, model):
     with pytest.raises(anthropic.BadRequestError) as refused:
         message(claude, model)
     assert "Unsupported value for this model." in refused.value.message
 
 
-@pytest.mark.parametrize("model", ["broken-anthropic", "refuses-key-anthropic"])
+@pytest.mark.parametrize("model", ["broken", "broken-anthropic", "refuses-key", "refuses-key-anthropic"])
 def test_an_upstreams_failure_is_an_api_error_that_tells_nothing_of_it(claude, model):
     with pytest.raises(anthropic.InternalServerError) as failed:
         message(claude, model)
@@ -193,7 +193,7 @@ def test_the_second_request_of_a_minute_is_a_rate_limit_error(anthropic_of):
     assert 1 <= int(refused.value.response.headers["retry-after"]) <= 60
 
 
-@pytest.mark.parametrize("model", ["cut-anthropic", "error-event-anthropic"])
+@pytest.mark.parametrize("model", ["cut", "cut-anthropic", "error-event", "error-event-anthropic"])
 def test_a_stream_that_breaks_off_raises_after_what_had_come(claude, model):
     heard = []
     with pytest.raises(anthropic.APIStatusError) as broken:
@@ -210,7 +210,7 @@ def test_a_stream_that_breaks_off_raises_after_what_had_come(claude, model):
 def test_the_books_balance_to_the_nano_with_the_usage_that_the_sdk_reported(gateway, anthropic_of, client_of):
     claude, client = anthropic_of("messages_books"), client_of("messages_books")
     expected = {}
-    for model in [*MODELS, "counted-anthropic"]:
+    for model in [*MODELS, "counted", "counted-anthropic"]:
         plain = message(claude, model)
         expected[plain._request_id] = cost(model, plain.usage, "1.05")
         _, collected, request_id = streamed(claude, model)
@@ -224,3 +224,14 @@ def test_the_books_balance_to_the_nano_with_the_usage_that_the_sdk_reported(gate
     left = Decimal(CREDIT) - sum(expected.values())
     assert Decimal(eventually(lambda: settled(client))["balance"]) == left
     assert Decimal(gateway.cli("account", "show", "messages_books")["balance"]) == left
+
+
+@pytest.mark.parametrize(("model", "usage"), [("counted", Chat.USAGE), ("counted-anthropic", Messages.USAGE)])
+def test_the_same_usage_costs_the_same_in_every_dialect(claude, client, model, usage):
+    ask = "Say something."
+    ids = [
+        client.chat.completions.create(model=model, messages=[{"role": "user", "content": ask}])._request_id,
+        client.responses.create(model=model, input=ask)._request_id,
+        message(claude, model)._request_id,
+    ]
+    assert {Decimal(record_of(client, request_id)["charge"]) for request_id in ids} == {cost(model, usage)}

@@ -20,7 +20,7 @@ WEATHER = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     "strict": False,
 }
-MODELS = ["demo-chat"]
+MODELS = ["demo-chat", "over-chat", "over-messages"]
 
 
 def respond(client, model="demo-chat", ask=ASK, **more):
@@ -113,7 +113,7 @@ def test_a_function_is_called_and_its_answer_is_heard(client, model, stream):
     assert last.status == "completed" and "11 degrees and fog" in last.output_text
 
 
-@pytest.mark.parametrize("model", ["demo-chat"])
+@pytest.mark.parametrize("model", ["demo-chat", "over-chat", "over-messages"])
 def test_a_structured_response_is_parsed(client, model):
     class Gate(pydantic.BaseModel):
         name: str
@@ -173,7 +173,7 @@ def test_what_is_not_kept_is_refused_in_clear_words(client):
         assert refused.value.code == "invalid_request" and "not stored" in refused.value.message
 
 
-@pytest.mark.parametrize("model", ["rejects"])
+@pytest.mark.parametrize("model", ["rejects", "rejects-anthropic"])
 def test_an_upstreams_judgement_of_the_request_passes_on(client, model):
     with pytest.raises(openai.BadRequestError) as refused:
         respond(client, model)
@@ -181,7 +181,7 @@ def test_an_upstreams_judgement_of_the_request_passes_on(client, model):
     assert "Unsupported value for this model." in refused.value.message
 
 
-@pytest.mark.parametrize("model", ["broken", "refuses-key"])
+@pytest.mark.parametrize("model", ["broken", "broken-anthropic", "refuses-key", "refuses-key-anthropic"])
 def test_an_upstreams_failure_is_a_server_error_that_tells_nothing_of_it(client, model):
     with pytest.raises(openai.InternalServerError) as failed:
         respond(client, model)
@@ -198,7 +198,7 @@ def test_the_second_request_of_a_minute_is_a_rate_limit_error(client_of):
     assert 1 <= int(refused.value.response.headers["retry-after"]) <= 60
 
 
-@pytest.mark.parametrize("model", ["cut", "error-event"])
+@pytest.mark.parametrize("model", ["cut", "cut-anthropic", "error-event", "error-event-anthropic"])
 def test_a_stream_that_breaks_off_raises_after_what_had_come(client, model):
     events = []
     with pytest.raises(openai.APIError) as broken:
