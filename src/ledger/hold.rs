@@ -16,7 +16,7 @@ use crate::core::money::Nano;
 use crate::store::contract::{Change, CheckpointRow, HoldRow, Outcome, RequestId, RequestRow};
 
 use super::books::{Key, Shortage};
-use super::writer::{LedgerUnavailable, Writer};
+use super::writer::{LedgerUnavailable, Position, Writer};
 
 /// What is written about a hold besides who pays and how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,11 +151,11 @@ pub struct Hold {
     new: NewHold,
     amount: Nano,
     /// Of the hold's row in the journal.
-    position: u64,
+    position: Position,
     /// The last one, written or not.
     checkpoint: Option<CheckpointRow>,
     /// Of the last checkpoint that was queued.
-    checkpoint_position: u64,
+    checkpoint_position: Position,
     opened: Instant,
     settled: bool,
 }

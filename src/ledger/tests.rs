@@ -72,6 +72,18 @@ impl Scene {
     }
 }
 
+/// Waits for what the writer does by itself, after a moment.
+fn eventually<T>(look: impl Fn() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        match look() {
+            Some(found) => return found,
+            None if std::time::Instant::now() > deadline => panic!("it never came"),
+            None => thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
 fn new_hold() -> NewHold {
     NewHold {
         request: RequestId::new(),
@@ -405,18 +417,47 @@ fn checkpoints_do_not_pile_up_while_storage_hangs() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_hold_does_not_wait_for_the_ends_of_others() {
+    let scene = scene_with(100, None, Options { linger: Duration::from_secs(600), ..Options::default() });
+    let ended = scene.hold(10);
+    ended.committed().await.unwrap();
+    ended.settle(record(5));
+    let waiting = scene.hold(10);
+    waiting.committed().await.unwrap();
+    assert_eq!(scene.storage.state().commits, [1, 1], "two holds, each alone");
+    assert_eq!(scene.storage.state().holds.len(), 2);
+    drop(waiting);
+    scene.close();
+    assert_eq!(scene.balance(), (95, 0));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_written_all_the_same() {
+    let scene = scene(100, None);
+    let request = RequestRow { account: scene.account.id, key: scene.key.id(), ..record(0) };
+    scene.ledger.record_refused(request.clone());
+    eventually(|| scene.storage.state().requests.get(&request.request).cloned());
+    // Holds that are waited for again and again do not put it off.
+    scene.hold(1).settle(record(1));
+    for _ in 0..20 {
+        scene.hold(0).committed().await.unwrap();
+        thread::sleep(Duration::from_millis(2));
+    }
+    eventually(|| (scene.storage.state().accounts[&scene.account.id].balance == Nano(99)).then_some(()));
+}
+
+#[tokio::test]
 async fn checkpoints_reach_the_journal_with_the_hold_s_present_size() {
     let scene = scene(100, None);
     let mut hold = scene.hold(10);
     hold.extend(Nano(5)).unwrap();
     hold.checkpoint(Nano(3), "u", 1, 1);
-    // A later row is durable only after the checkpoint.
-    scene.hold(0).committed().await.unwrap();
-    let stored = scene.storage.state().holds[&hold.request()].1.clone().unwrap();
-    assert_eq!((stored.hold, stored.charge), (Nano(15), Nano(3)));
+    let request = hold.request();
+    let stored = || scene.storage.state().holds.get(&request).and_then(|(_, checkpoint)| checkpoint.clone());
+    let first = eventually(stored);
+    assert_eq!((first.hold, first.charge), (Nano(15), Nano(3)));
     hold.checkpoint(Nano(4), "u", 1, 2);
-    scene.hold(0).committed().await.unwrap();
-    assert_eq!(scene.storage.state().holds[&hold.request()].1.clone().unwrap().charge, Nano(4));
+    eventually(|| stored().filter(|checkpoint| checkpoint.charge == Nano(4)));
 }
 
 #[test]
@@ -488,6 +529,7 @@ async fn closing_does_not_wait_for_ever_and_recovery_finds_the_rest() {
     hold.checkpoint(Nano(4), "u", 1, 1);
     let later = opened.ledger.reserve(&opened.key, new_hold(), Nano(0)).unwrap();
     later.committed().await.unwrap();
+    eventually(|| opened.storage.state().holds[&hold.request()].1.clone());
     opened.storage.state().failures = usize::MAX;
     hold.settle(record(6));
     assert!(opened.ledger.close().is_err());

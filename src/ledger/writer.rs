@@ -1,18 +1,20 @@
 //! The writer: one thread that makes changes durable, many to a commit.
 //!
-//! An fsync costs milliseconds, a row microseconds, so rows wait for each other: a change goes with the next commit that
-//! somebody waits for, or after [`Options::linger`] if nobody does (while an upstream thinks, nobody waits for a hold; for
-//! a settlement nobody ever does). Two commits begin at least [`Options::collect`] apart. The thread is woken out of
-//! idleness and by those who wait, never for each change: a futex call per change costs a quarter of the CPU on small
-//! requests.
+//! An fsync costs milliseconds, a row microseconds, so rows wait for each other, in two lanes. Holds are what answers
+//! wait for: they are written as soon as somebody does, alone, which is one small page. Everything else nobody waits for,
+//! and touches a dozen pages however little it is: it is written [`Options::linger`] after the first of it came, with the
+//! holds of that moment, so that a hundred settlements share those pages. Two commits begin at least
+//! [`Options::collect`] apart. The thread is woken out of idleness and by those who wait, never for each change: a futex
+//! call per change costs a quarter of the CPU on small requests.
 //!
-//! Everything is a position in one sequence. `pushed` counts what came, `committed` what is durable, and `stuck_at` is
+//! Everything is a position in its lane. `pushed` counts what came, `committed` what is durable, and `stuck_at` is
 //! the furthest position that the storage failed to write, by an error or within a waiter's patience. All three only
 //! grow, so "the storage can write" is a comparison that heals by itself: `committed >= stuck_at`.
 //!
-//! Always true: changes are written in the order in which they came; a failed group is kept and tried again until it is
-//! written; nothing is dropped unless [`Writer::close`] runs out of time, and then recovery makes up for it. A panic
-//! here ends the process: books that can no longer be written must not be spent from.
+//! Always true: within a lane changes are written in the order in which they came, and a hold never after what became of
+//! its request; a failed group is kept and tried again until it is written; nothing is dropped unless [`Writer::close`]
+//! runs out of time, and then recovery makes up for it. A panic here ends the process: books that can no longer be
+//! written must not be spent from.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -77,18 +79,52 @@ struct Shared {
     /// `committed` has grown.
     durable: Notify,
     accepting: AtomicBool,
-    pushed: AtomicU64,
-    committed: AtomicU64,
-    stuck_at: AtomicU64,
+    holds: Progress,
+    others: Progress,
     commits: AtomicU64,
     commit_failures: AtomicU64,
     notes_dropped: AtomicU64,
     options: Options,
 }
 
+/// How far a lane has come.
+#[derive(Default)]
+struct Progress {
+    pushed: AtomicU64,
+    committed: AtomicU64,
+    stuck_at: AtomicU64,
+}
+
+impl Progress {
+    /// Only while the queue is locked.
+    fn push(&self) -> u64 {
+        let position = self.pushed.load(Ordering::Relaxed).saturating_add(1);
+        self.pushed.store(position, Ordering::Relaxed);
+        position
+    }
+
+    /// Changes that are not durable yet: waiting, or in the commit that is running.
+    fn waiting(&self) -> u64 {
+        let committed = self.committed.load(Ordering::Relaxed);
+        self.pushed.load(Ordering::Relaxed).saturating_sub(committed)
+    }
+
+    fn moves(&self) -> bool {
+        self.committed.load(Ordering::Relaxed) >= self.stuck_at.load(Ordering::Relaxed)
+    }
+}
+
+/// Where a change stands in its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    is_hold: bool,
+    nth: u64,
+}
+
 #[derive(Default)]
 struct Queue {
-    changes: Vec<Change>,
+    holds: Vec<Change>,
+    others: Vec<Change>,
     prune_before_ms: Option<i64>,
     /// Takes the journal's place when all that is queued is written.
     next_journal: Option<NextJournal>,
@@ -96,8 +132,9 @@ struct Queue {
     holds_refused: bool,
     /// The writer sleeps until it is told.
     parked: bool,
-    /// Somebody waits for what is queued.
-    urgent: bool,
+    /// Somebody waits for the holds that are queued, or for all.
+    holds_urgent: bool,
+    all_urgent: bool,
     state: State,
 }
 
@@ -121,9 +158,8 @@ impl Writer {
             ended: Condvar::new(),
             durable: Notify::new(),
             accepting: AtomicBool::new(true),
-            pushed: AtomicU64::new(0),
-            committed: AtomicU64::new(0),
-            stuck_at: AtomicU64::new(0),
+            holds: Progress::default(),
+            others: Progress::default(),
             commits: AtomicU64::new(0),
             commit_failures: AtomicU64::new(0),
             notes_dropped: AtomicU64::new(0),
@@ -137,23 +173,27 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Puts a change at the end of the sequence and returns its position; `None` once the ledger is closed, and for a
-    /// new hold once it is handed over.
-    pub(super) fn enqueue(&self, change: Change) -> Option<u64> {
+    /// Puts a change at the end of its lane and returns its position; `None` once the ledger is closed, and for a new
+    /// hold once it is handed over.
+    pub(super) fn enqueue(&self, change: Change) -> Option<Position> {
+        let is_hold = is_hold(&change);
         let mut queue = self.shared.queue.lock();
-        let refused = queue.holds_refused && matches!(change, Change::Hold(_));
+        let refused = queue.holds_refused && is_hold;
         if refused || matches!(queue.state, State::Closed | State::Ended) {
             return None;
         }
-        queue.changes.push(change);
-        let position = self.shared.pushed.load(Ordering::Relaxed).saturating_add(1);
-        self.shared.pushed.store(position, Ordering::Relaxed);
+        if is_hold {
+            queue.holds.push(change)
+        } else {
+            queue.others.push(change)
+        }
+        let nth = self.shared.lane(is_hold).push();
         let parked = std::mem::take(&mut queue.parked);
         drop(queue);
         if parked {
             self.shared.work.notify_one();
         }
-        Some(position)
+        Some(Position { is_hold, nth })
     }
 
     /// The same for what may be lost: left out while money needs the room.
@@ -176,7 +216,7 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         queue.holds_refused = true;
         queue.next_journal = Some(next);
-        queue.urgent = true;
+        queue.all_urgent = true;
         self.shared.work.notify_one();
     }
 
@@ -191,15 +231,16 @@ impl Writer {
         self.shared.queue.lock().holds_refused = false;
     }
 
-    pub(super) fn is_committed(&self, position: u64) -> bool {
-        self.shared.committed.load(Ordering::Acquire) >= position
+    pub(super) fn is_committed(&self, position: Position) -> bool {
+        self.shared.lane(position.is_hold).committed.load(Ordering::Acquire) >= position.nth
     }
 
-    pub(super) async fn committed(&self, position: u64) -> Result<(), LedgerUnavailable> {
+    /// Waits until a hold is durable.
+    pub(super) async fn committed(&self, position: Position) -> Result<(), LedgerUnavailable> {
         if self.is_committed(position) {
             return Ok(());
         }
-        self.hurry();
+        self.hurry(|queue| &mut queue.holds_urgent);
         let waiting = async {
             loop {
                 // Taken before looking, so that a commit in between is not missed.
@@ -212,16 +253,15 @@ impl Writer {
         };
         tokio::time::timeout(self.shared.options.commit_wait, waiting).await.map_err(|_| {
             // A storage that hangs gives no error; whoever waits in vain tells the others.
-            self.shared.stuck_at.fetch_max(position, Ordering::Relaxed);
+            self.shared.lane(position.is_hold).stuck_at.fetch_max(position.nth, Ordering::Relaxed);
             LedgerUnavailable
         })
     }
 
     /// What is queued must not linger.
-    fn hurry(&self) {
+    fn hurry(&self, which: fn(&mut Queue) -> &mut bool) {
         let mut queue = self.shared.queue.lock();
-        if !queue.urgent {
-            queue.urgent = true;
+        if !std::mem::replace(which(&mut queue), true) {
             drop(queue);
             self.shared.work.notify_one();
         }
@@ -230,14 +270,14 @@ impl Writer {
     pub(super) fn healthy(&self) -> bool {
         let shared = &self.shared;
         shared.accepting.load(Ordering::Relaxed)
-            && shared.committed.load(Ordering::Relaxed) >= shared.stuck_at.load(Ordering::Relaxed)
+            && shared.holds.moves()
+            && shared.others.moves()
             && self.queue_entries() <= self.share_of_queue(2)
     }
 
     /// Changes that are not durable yet: waiting, or in the commit that is running.
     pub(super) fn queue_entries(&self) -> u64 {
-        let committed = self.shared.committed.load(Ordering::Relaxed);
-        self.shared.pushed.load(Ordering::Relaxed).saturating_sub(committed)
+        self.shared.holds.waiting().saturating_add(self.shared.others.waiting())
     }
 
     fn share_of_queue(&self, parts: usize) -> u64 {
@@ -259,8 +299,8 @@ impl Writer {
     /// Blocks until a position is durable, however long that takes; false if the thread ends before.
     ///
     /// For one thread that serves nobody: it looks again and again, so that no commit has to tell it.
-    pub(super) fn wait_committed(&self, position: u64) -> bool {
-        self.hurry();
+    pub(super) fn wait_committed(&self, position: Position) -> bool {
+        self.hurry(|queue| &mut queue.all_urgent);
         loop {
             let ended = self.shared.queue.lock().state == State::Ended;
             if self.is_committed(position) {
@@ -312,11 +352,17 @@ enum Work {
 }
 
 impl Shared {
+    fn lane(&self, is_hold: bool) -> &Progress {
+        if is_hold { &self.holds } else { &self.others }
+    }
+
     fn run(&self, mut journal: Box<dyn Journal>) {
         let _guard = AbortOnPanic;
         let mut group = Vec::new();
+        // Since when the oldest change that is queued is known here.
+        let mut lingering_since = None;
         loop {
-            match self.next(&mut group) {
+            match self.next(&mut group, &mut lingering_since) {
                 Work::Commit => {
                     let begun = Instant::now();
                     if !self.commit_all(journal.as_mut(), &group) {
@@ -340,20 +386,33 @@ impl Shared {
         self.ended.notify_all();
     }
 
-    /// Waits for work and takes all that is there.
-    fn next(&self, group: &mut Vec<Change>) -> Work {
+    /// Waits for work and takes what is due: the holds that somebody waits for, or all that is there.
+    fn next(&self, group: &mut Vec<Change>, lingering_since: &mut Option<Instant>) -> Work {
         let mut queue = self.queue.lock();
-        let mut lingering_since = None;
         loop {
-            if !queue.changes.is_empty() {
+            if !queue.holds.is_empty() || !queue.others.is_empty() {
                 let since = *lingering_since.get_or_insert_with(Instant::now);
                 let left = self.options.linger.saturating_sub(since.elapsed());
-                let at_once = queue.urgent || queue.state != State::Open || queue.changes.len() >= GROUP_MAX;
-                if at_once || left.is_zero() || self.work.wait_for(&mut queue, left).timed_out() {
-                    queue.urgent = false;
-                    std::mem::swap(&mut queue.changes, group);
+                let all_due = queue.all_urgent || queue.state != State::Open || queue.others.len() >= GROUP_MAX;
+                if all_due || left.is_zero() {
+                    *lingering_since = None;
+                    queue.all_urgent = false;
+                    queue.holds_urgent = false;
+                    // A request's hold comes first, and is not written at all if its end is in the same group.
+                    std::mem::swap(&mut queue.holds, group);
+                    group.append(&mut queue.others);
                     return Work::Commit;
                 }
+                if queue.holds_urgent && !queue.holds.is_empty() {
+                    queue.holds_urgent = false;
+                    if queue.others.is_empty() {
+                        *lingering_since = None;
+                    }
+                    std::mem::swap(&mut queue.holds, group);
+                    return Work::Commit;
+                }
+                queue.holds_urgent = false;
+                self.work.wait_for(&mut queue, left);
                 continue;
             }
             if let Some(next) = queue.next_journal.take() {
@@ -382,19 +441,27 @@ impl Shared {
 
     /// Commits, however often it takes; false when it was told to give up meanwhile.
     fn commit(&self, journal: &mut dyn Journal, group: &[Change]) -> bool {
-        let entries = u64::try_from(group.len()).unwrap_or(u64::MAX);
-        let after = self.committed.load(Ordering::Relaxed).saturating_add(entries);
+        let entries = group.len();
+        let holds = group.iter().filter(|change| is_hold(change)).count();
+        let after = |lane: &Progress, more: usize| {
+            let more = u64::try_from(more).unwrap_or(u64::MAX);
+            lane.committed.load(Ordering::Relaxed).saturating_add(more)
+        };
+        let lanes = [(&self.holds, holds), (&self.others, entries.saturating_sub(holds))];
+        let lanes = lanes.map(|(lane, more)| (lane, after(lane, more)));
         let mut back_off = BACK_OFF_MIN;
         loop {
             let begun = Instant::now();
             let Err(error) = journal.commit(group) else {
-                self.committed.store(after, Ordering::Release);
+                lanes.iter().for_each(|(lane, after)| lane.committed.store(*after, Ordering::Release));
                 self.commits.fetch_add(1, Ordering::Relaxed);
                 self.durable.notify_waiters();
-                (self.options.on_commit)(begun.elapsed(), group.len());
+                (self.options.on_commit)(begun.elapsed(), entries);
                 return true;
             };
-            self.stuck_at.fetch_max(after, Ordering::Relaxed);
+            lanes.iter().for_each(|(lane, after)| {
+                lane.stuck_at.fetch_max(*after, Ordering::Relaxed);
+            });
             self.commit_failures.fetch_add(1, Ordering::Relaxed);
             tracing::error!(error = chain(&error), entries, retry_in = ?back_off, "the ledger cannot be written");
             if self.queue.lock().state == State::Closed {
@@ -416,6 +483,10 @@ impl Shared {
             queue.prune_before_ms = None;
         }
     }
+}
+
+fn is_hold(change: &Change) -> bool {
+    matches!(change, Change::Hold(_))
 }
 
 fn chain(error: &StoreError) -> String {
