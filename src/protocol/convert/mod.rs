@@ -171,8 +171,8 @@ enum State {
 }
 
 impl StreamConverter {
-    /// Takes bytes of the upstream's stream, however it was cut, and appends whole events for the client. Behind the end,
-    /// nothing.
+    /// Takes bytes of the upstream's stream, however it was cut, and appends whole events for the client. What an event
+    /// says goes out with it; behind the end, nothing does.
     ///
     /// # Errors
     /// [`Broken`] where the stream is none of its dialect, or says an error. It is over then, and what the client hears of

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::protocol::convert::Read;
 use crate::protocol::convert::fields::text;
-use crate::protocol::convert::reply::{Broken, Event, Stop};
+use crate::protocol::convert::reply::{Broken, Event, Few, Stop};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::usage::{Join, Report};
 
@@ -34,7 +34,7 @@ struct OpenCall {
 
 #[derive(Deserialize)]
 struct Incoming {
-    choices: Option<Vec<Choice>>,
+    choices: Option<Few<Choice>>,
     usage: Option<Box<RawValue>>,
     error: Option<Box<RawValue>>,
 }
@@ -57,7 +57,7 @@ struct Said {
     /// OpenRouter's, Groq's and vLLM's name for it.
     reasoning: Option<String>,
     refusal: Option<String>,
-    tool_calls: Option<Vec<Call>>,
+    tool_calls: Option<Few<Call>>,
 }
 
 #[derive(Deserialize)]
@@ -65,13 +65,13 @@ struct Said {
 enum Content {
     Text(String),
     /// Mistral's models that reason.
-    Parts(Vec<ContentPart>),
+    Parts(Few<ContentPart>),
 }
 
 #[derive(Deserialize)]
 struct ContentPart {
     text: Option<String>,
-    thinking: Option<Vec<Thought>>,
+    thinking: Option<Few<Thought>>,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +100,7 @@ pub(in crate::protocol::convert) fn whole(
 ) -> Result<(), Broken> {
     let mut reader = Reader::new(request_id);
     let completion = read(body)?;
-    if completion.choices.as_ref().is_none_or(Vec::is_empty) {
+    if completion.choices.as_ref().is_none_or(Few::is_empty) {
         return Err(Broken("it has no choices"));
     }
     reader.absorb(completion, events)?;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::core::api_error::ApiError;
 use crate::protocol::convert::conversation::{
-    Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, joined,
+    Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, Turn, joined,
 };
 use crate::protocol::convert::fields::{Dropped, cannot_carry};
 use crate::protocol::convert::{Target, models};
@@ -153,7 +153,7 @@ pub(in crate::protocol::convert) fn write<'a>(
     dropped: &mut Dropped,
 ) -> Result<Request<'a>, ApiError> {
     let mut messages = Vec::new();
-    for turn in asked.turns {
+    for turn in in_a_row(asked.turns) {
         match turn.role {
             Role::System => messages.extend(system(turn.parts)),
             Role::User => user(turn.parts, &mut messages)?,
@@ -181,6 +181,18 @@ pub(in crate::protocol::convert) fn write<'a>(
         stream: asked.stream,
         stream_options: (asked.stream && target.inject_usage).then_some(StreamOptions { include_usage: true }),
     })
+}
+
+/// Instructions that follow each other are one message: the templates of many open models take a single one.
+fn in_a_row(turns: Vec<Turn>) -> Vec<Turn> {
+    let mut merged = Vec::<Turn>::with_capacity(turns.len());
+    for mut turn in turns {
+        match merged.last_mut() {
+            Some(last) if last.role == Role::System && turn.role == Role::System => last.parts.append(&mut turn.parts),
+            _ => merged.push(turn),
+        }
+    }
+    merged
 }
 
 fn system(parts: Vec<Part>) -> Option<Message> {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::core::usage::{COUNT_MAX, Usage};
 use crate::protocol::convert::Read;
-use crate::protocol::convert::reply::{Broken, Event, Stop};
+use crate::protocol::convert::reply::{Broken, Event, Few, Stop};
 
 #[derive(Debug, Default)]
 pub(in crate::protocol::convert) struct Reader {
@@ -35,7 +35,7 @@ struct Incoming {
 
 #[derive(Deserialize)]
 struct Message {
-    content: Option<Vec<Block>>,
+    content: Option<Few<Block>>,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
     usage: Option<Reported>,

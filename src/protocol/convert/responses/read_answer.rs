@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::convert::Read;
-use crate::protocol::convert::reply::{Broken, Event, Stop};
+use crate::protocol::convert::reply::{Broken, Event, Few, Stop};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::usage::{Join, Report};
 
@@ -36,7 +36,7 @@ struct Incoming {
 #[derive(Deserialize)]
 struct Response {
     status: Option<String>,
-    output: Option<Vec<Item>>,
+    output: Option<Few<Item>>,
     incomplete_details: Option<Incomplete>,
     usage: Option<Box<RawValue>>,
 }
@@ -49,8 +49,8 @@ struct Incomplete {
 #[derive(Deserialize)]
 struct Item {
     r#type: String,
-    content: Option<Vec<Part>>,
-    summary: Option<Vec<Part>>,
+    content: Option<Few<Part>>,
+    summary: Option<Few<Part>>,
     call_id: Option<String>,
     name: Option<String>,
     arguments: Option<String>,

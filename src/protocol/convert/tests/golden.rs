@@ -54,7 +54,7 @@ fn replay<'a>(mut converter: StreamConverter, pieces: impl Iterator<Item = &'a [
     done = done.and(converter.end(&mut out));
     // Nothing follows, whatever comes.
     let length = out.len();
-    converter.feed(b"data: {\"type\":\"ping\"}\n\ndata: [DONE]\n\n", &mut out).unwrap();
+    converter.feed(b": ping\n\ndata: {\"type\":\"ping\"}\n\ndata: [DONE]\n\n", &mut out).unwrap();
     converter.end(&mut out).unwrap();
     assert_eq!(out.len(), length, "more behind the end");
     let mut got = String::from_utf8(out).unwrap();

@@ -289,12 +289,31 @@ proptest! {
     }
 }
 
+#[test]
+fn answers_have_an_end() {
+    let many = |element: &str| [element].repeat(5_000).join(",");
+    for (upstream, body) in [
+        (Chat, format!(r#"{{"choices":[{}]}}"#, many("{}"))),
+        (Messages, format!(r#"{{"content":[{}]}}"#, many(r#"{"type":"text"}"#))),
+        (Responses, format!(r#"{{"output":[{}]}}"#, many(r#"{"type":"message"}"#))),
+    ] {
+        assert!(way_back(Chat, upstream).answer(body.as_bytes(), &shown()).is_err());
+    }
+    let delta = json!({"choices": [{"index": 0, "delta": {"content": "x".repeat(1 << 19)}}]});
+    let event = format!("data: {delta}\n\n");
+    let mut converter = way_back(Responses, Chat).stream(&shown());
+    let fed = (0..100).map(|_| converter.feed(event.as_bytes(), &mut Vec::new()));
+    assert!(fed.take_while(Result::is_ok).count() < 40, "a response is kept while it streams");
+    let long = [b"data: ".as_slice(), &b"x".repeat(2 << 20)].concat();
+    assert!(way_back(Chat, Chat).stream(&shown()).feed(&long, &mut Vec::new()).is_err());
+}
+
 /// Whole events of JSON, whatever came in.
 #[track_caller]
 fn well_formed(out: &[u8]) {
     let text = std::str::from_utf8(out).unwrap();
     assert!(text.is_empty() || text.ends_with("\n\n"));
-    for event in text.split_terminator("\n\n") {
+    for event in text.split_terminator("\n\n").filter(|event| *event != ":") {
         let data = event.lines().last().unwrap().strip_prefix("data: ").unwrap();
         assert!(data == "[DONE]" || serde_json::from_str::<Value>(data).unwrap().is_object(), "{event}");
     }

@@ -345,8 +345,7 @@ fn responses_become_chat() {
             "max_completion_tokens": 50, "reasoning_effort": "low", "verbosity": "low", "tool_choice": "auto",
             "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": true}},
             "messages": [
-                {"role": "system", "content": "Be brief."},
-                {"role": "system", "content": "No lists."},
+                {"role": "system", "content": "Be brief.\n\nNo lists."},
                 {"role": "user", "content": [
                     {"type": "text", "text": "Look."},
                     {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
