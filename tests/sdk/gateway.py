@@ -55,6 +55,15 @@ models:
     aliases: [gpt-image-1]
     upstreams: [{{name: demo}}]
     images: {{standard/1024x1024: "0.04", hd/1024x1024: "0.08"}}
+  demo-speech:
+    upstreams: [{{name: demo}}]
+    unit: {{per_million_characters: "15"}}
+  demo-transcribe:
+    upstreams: [{{name: demo}}]
+    unit: {{per_audio_second: "0.0001"}}
+  demo-moderate:
+    upstreams: [{{name: demo}}]
+    price: {{input: "0", output: "0"}}
 {scripted_models}
 groups:
   default: {{}}
