@@ -311,6 +311,16 @@ impl ProxyHttp for Edge {
         }
         let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
         let shown = end.error().cloned().unwrap_or(ApiError::Server);
+        if !begun
+            && matches!(end, End::UpstreamFailed(ApiError::Server))
+            && let Some(counted) = exchange.counted_here()
+        {
+            exchange.status = 200;
+            exchange.end = Some(End::Answered);
+            session.set_keepalive(None);
+            let written = answer::json(session, exchange, 200, counted.to_string().into_bytes()).await;
+            return FailToProxy { error_code: 200, can_reuse_downstream: written.is_ok() };
+        }
         if !begun {
             exchange.status = shown.status();
             // Pingora closes the connection after a failed attempt, whatever we return: the client must not reuse it.

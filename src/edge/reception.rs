@@ -99,4 +99,4 @@ async fn ready(pipeline: &Arc<Pipeline>) -> Result<Received, ApiError> {
 }
 
 /// What is stored of a response is the upstream's, under our credential: no key owns any of it.
-const NOTHING_STORED: &str = "Responses are not stored here: they cannot be fetched, continued, cancelled or deleted. Send the whole input each time.";
+const NOTHING_STORED: &str = "Responses are not stored here: they cannot be fetched, cancelled or deleted.";

@@ -222,13 +222,16 @@ impl Exchange {
         self.reservation = Some(reserve::reserve(&self.pipeline, caller, &mut permit.lock(), &asked, now)?);
         self.body = body;
         self._body_lease = Some(lease);
-        if endpoint == Endpoint::CountTokens && !route.has_more() {
-            // Nobody counts for this model: its answers have taught how many bytes a token has.
-            let calibration = route.snapshot.calibration(&route.model.name);
-            let tokens = calibration.input_tokens(facts.text_bytes).saturating_add(facts.other_tokens);
-            return Ok(Some(json!({"input_tokens": tokens})));
-        }
-        Ok(None)
+        let is_answered_here = endpoint == Endpoint::CountTokens && !route.has_more();
+        Ok(if is_answered_here { self.counted_here() } else { None })
+    }
+
+    /// How many tokens the input has, where no upstream can say: its answers have taught how many bytes a token has.
+    pub fn counted_here(&self) -> Option<Value> {
+        let (route, facts) = (self.route.as_ref()?, self.facts.as_ref()?);
+        let calibration = route.snapshot.calibration(&route.model.name);
+        let tokens = calibration.input_tokens(facts.text_bytes).saturating_add(facts.other_tokens);
+        (self.endpoint == Some(Endpoint::CountTokens)).then(|| json!({"input_tokens": tokens}))
     }
 
     /// We say no. A refused request uses up nothing, and its answer's headers already say so.

@@ -134,7 +134,11 @@ impl Meter {
         let step = match &mut self.reader {
             Reader::Rejection(rejection) => {
                 rejection.feed(&chunk);
-                if end { Step::Rejected(rejection.to_api_error()) } else { Step::Pass(Bytes::new()) }
+                match end {
+                    true if rejection.is_about_credit() => Step::Failover("credit"),
+                    true => Step::Rejected(rejection.to_api_error()),
+                    false => Step::Pass(Bytes::new()),
+                }
             }
             Reader::Stream(_) => self.feed_stream(chunk, end, now),
             Reader::Whole(_) => self.feed_whole(chunk, end),

@@ -23,6 +23,11 @@ impl Rejection {
         self.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
 
+    /// Whether it is no judgement of the request: Anthropic tells with a 400 that the operator's credit is used up.
+    pub fn is_about_credit(&self) -> bool {
+        memchr::memmem::find(&self.body, b"credit balance is too low").is_some()
+    }
+
     pub fn to_api_error(&self) -> ApiError {
         let parsed: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
         // OpenAI: {"error": {"message", "param"}}; others: {"error": "…"}, {"message": "…"}, {"detail": "…"}.
@@ -64,6 +69,16 @@ mod tests {
         assert_eq!(error.code(), "invalid_request");
         assert_eq!(rejected(r#"{"detail":"too long"}"#).message(), "too long");
         assert_eq!(rejected("<html>").message(), "The upstream refused the request.");
+    }
+
+    #[test]
+    fn the_operators_empty_purse_is_no_judgement_of_the_request() {
+        let mut rejection = Rejection::new(400, Vec::new());
+        rejection.feed(br#"{"type":"error","error":{"message":"Your credit balance is too low to access the API."}}"#);
+        assert!(rejection.is_about_credit());
+        let mut rejection = Rejection::new(400, Vec::new());
+        rejection.feed(br#"{"type":"error","error":{"message":"max_tokens is too low"}}"#);
+        assert!(!rejection.is_about_credit());
     }
 
     #[test]

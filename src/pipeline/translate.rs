@@ -41,10 +41,7 @@ impl Translation {
         candidate: &Candidate,
         spoken: Dialect,
     ) -> Result<Translation, ApiError> {
-        let mut lease = memory.lease();
-        if !lease.grow_to((body.len() as u64).saturating_mul(WORK_FACTOR)) {
-            return Err(too_much_held());
-        }
+        let work = lease(memory, (body.len() as u64).saturating_mul(WORK_FACTOR))?;
         let target = Target {
             dialect: spoken,
             kind: candidate.upstream.kind,
@@ -53,6 +50,8 @@ impl Translation {
             inject_usage: candidate.upstream.stream_usage == StreamUsage::Inject,
         };
         let converted = convert::request(client, body, &target)?;
+        drop(work);
+        let lease = lease(memory, converted.body.len() as u64)?;
         Ok(Translation {
             upstream: candidate.upstream.name.clone(),
             model: candidate.model.clone(),
@@ -67,6 +66,11 @@ impl Translation {
     pub fn is_for(&self, candidate: &Candidate) -> bool {
         self.upstream == candidate.upstream.name && self.model == candidate.model
     }
+}
+
+fn lease(memory: &Arc<BodyMemory>, bytes: u64) -> Result<BodyLease, ApiError> {
+    let mut lease = memory.lease();
+    if lease.grow_to(bytes) { Ok(lease) } else { Err(too_much_held()) }
 }
 
 /// At which of its endpoints this candidate answers a request to `endpoint`: the same where it speaks the client's

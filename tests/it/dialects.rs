@@ -919,3 +919,65 @@ async fn an_answer_that_is_none_goes_to_the_next_upstream() {
     assert_eq!(Told::whole(Messages, &answer.json()), Told::hello(true));
     assert_eq!((nonsense.count(), well.count()), (1, 1));
 }
+
+#[tokio::test]
+async fn tokens_are_counted_here_when_an_upstream_cannot() {
+    let upstream = Upstream::always(Reply::error(404, "no such path"));
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]));
+    let asked = json!({"model": "chat-model", "messages": [{"role": "user", "content": "x".repeat(400)}]}).to_string();
+    let answer = gateway.post("/v1/messages/count_tokens", &asked).await.expect(200);
+    assert_eq!(answer.json(), json!({"input_tokens": 101}));
+    assert_eq!(upstream.count(), 1);
+    let record = gateway.record(&answer.head).await;
+    assert_eq!([&record["charge"], &record["outcome"], &record["status"]], [&json!("0"), &json!("ok"), &json!(200)]);
+}
+
+#[tokio::test]
+async fn the_operators_used_up_credit_is_not_the_clients_fault() {
+    let body = json!({"type": "error", "error": {
+        "type": "invalid_request_error", "message": "Your credit balance is too low to access the Anthropic API.",
+    }});
+    let broke = Upstream::always(Reply::status(400, &[("Content-Type", "application/json")], body.to_string()));
+    let well = Messages.upstream();
+    let gateway = Gateway::start(&chain(&[(&broke, Messages), (&well, Messages)]));
+    let answer = gateway.post("/v1/messages", Messages.question(true).to_string()).await.expect(200);
+    assert_eq!(answer.text(), Messages.events().concat());
+    assert_eq!((broke.count(), well.count()), (1, 1));
+}
+
+#[tokio::test]
+async fn converted_answers_come_over_http_2_too() {
+    let upstream = Messages.upstream();
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]));
+    for client in Speech::ALL {
+        for stream in [false, true] {
+            let url = format!("http://{}{}", gateway.edge(), client.path());
+            let asked = client::http2().post(url).bearer_auth(&gateway.key.secret).json(&client.question(stream));
+            let answer = asked.send().await.unwrap();
+            assert_eq!((answer.version(), answer.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+            let text = answer.text().await.unwrap();
+            assert!(text.contains("hel") && text.contains("lo"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_long_to_be_converted_is_not_waited_for() {
+    // An event of more than a mebibyte, and an answer of more than eight.
+    let long = "x".repeat(2 * 1024 * 1024);
+    let mut body = Chat.whole();
+    body["choices"][0]["message"]["content"] = json!("x".repeat(9 * 1024 * 1024));
+    let events = upstream::chat_events(&[&long], Chat.usage());
+    let whole = body.to_string();
+    let upstream = Upstream::start(move |request, _| match request.json()["stream"] == true {
+        true => streamed(&events),
+        false => Reply::status(200, &[("Content-Type", "application/json")], &whole),
+    });
+    let gateway = Gateway::start(&chain(&[(&upstream, Chat)]));
+    for stream in [false, true] {
+        let refused = gateway.post("/v1/messages", Messages.question(stream).to_string()).await.expect(500).json();
+        assert_eq!(refused["error"]["type"], "api_error");
+    }
+    assert_eq!(gateway.balance("alice").0, "100");
+    gateway.audit();
+}

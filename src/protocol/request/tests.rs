@@ -348,3 +348,101 @@ proptest! {
         }
     }
 }
+
+const RESPONSES: Endpoint = Endpoint::Responses;
+const MESSAGES: Endpoint = Endpoint::Messages;
+
+fn response(more: &str) -> String {
+    format!(r#"{{"model":"m","input":"hi"{more}}}"#)
+}
+
+#[test]
+fn the_input_of_a_response_is_a_string_or_items() {
+    let tokens = |input: &str| {
+        let facts = understood(RESPONSES, &format!(r#"{{"model":"m","input":{input}}}"#));
+        (facts.text_bytes, facts.other_tokens)
+    };
+    assert_eq!(tokens(r#""12345""#), (5, 0));
+    assert_eq!(tokens(r#"[{"role":"user","content":"12345"}]"#), (9, 0));
+    assert_eq!(tokens(r#"[{"role":"user","content":[{"type":"input_text","text":"12345"}]}]"#), (4 + 5, 0));
+    let picture = r#"[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]}]"#;
+    assert_eq!(tokens(picture), (4, 1_600));
+    let page =
+        format!(r#"[{{"role":"user","content":[{{"type":"input_file","file_data":"{}"}}]}}]"#, "A".repeat(40_000));
+    assert_eq!(tokens(&page), (4, 3_750));
+    let result =
+        r#"[{"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"AAAA"}]}]"#;
+    assert_eq!(tokens(result).1, 1_600);
+    assert_eq!(
+        understood(RESPONSES, &response(r#","max_output_tokens":7,"instructions":"abc""#)).max_output_tokens,
+        Some(7)
+    );
+    refused_field(RESPONSES, r#"{"model":"m","input":5}"#, "input");
+}
+
+#[test]
+fn what_a_response_leaves_to_the_upstreams_memory_is_named() {
+    let unseen = |more: &str| understood(RESPONSES, &response(more)).unseen_input;
+    assert_eq!(unseen(""), None);
+    assert_eq!(unseen(r#","previous_response_id":null,"conversation":null"#), None);
+    assert_eq!(unseen(r#","previous_response_id":"resp_1""#), Some("previous_response_id"));
+    assert_eq!(unseen(r#","conversation":{"id":"conv_1"}"#), Some("conversation"));
+    assert_eq!(unseen(r#","prompt":{"id":"pmpt_1"}"#), Some("prompt"));
+    let reference = r#"{"model":"m","input":[{"type":"item_reference","id":"msg_1"}]}"#;
+    assert_eq!(understood(RESPONSES, reference).unseen_input, Some("input"));
+    refused_field(RESPONSES, &response(r#","background":true"#), "background");
+    refused_field(RESPONSES, &response(r#","background":"yes""#), "background");
+    assert!(!understood(RESPONSES, &response(r#","background":false"#)).stream);
+}
+
+#[test]
+fn pictures_and_documents_of_a_message_are_no_text() {
+    let tokens = |part: &str| {
+        let body = format!(r#"{{"model":"m","max_tokens":5,"messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        let facts = understood(MESSAGES, &body);
+        (facts.text_bytes, facts.other_tokens)
+    };
+    let data = "A".repeat(40_000);
+    assert_eq!(tokens(r#"{"type":"text","text":"12345"}"#), (4 + 5, 0));
+    let picture =
+        format!(r#"{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{data}"}}}}"#);
+    assert_eq!(tokens(&picture), (4, 1_600));
+    let document = format!(r#"{{"source":{{"type":"base64","data":"{data}"}},"type":"document","title":"t"}}"#);
+    assert_eq!(tokens(&document), (4 + 1, 3_750));
+    assert_eq!(tokens(r#"{"type":"document","source":{"type":"file","file_id":"f"}}"#), (4, 30_000));
+    let plain = r#"{"type":"document","source":{"type":"text","media_type":"text/plain","data":"12345"}}"#;
+    assert_eq!(tokens(plain), (4 + 5, 0));
+    let result = format!(r#"{{"type":"tool_result","tool_use_id":"t","content":[{picture}]}}"#);
+    assert_eq!(tokens(&result).1, 1_600);
+    refused_field(MESSAGES, r#"{"model":"m","max_tokens":5}"#, "messages");
+}
+
+#[test]
+fn searches_are_bounded_and_what_has_no_price_is_refused() {
+    let with_tools = |endpoint, tools: &str| {
+        format!(
+            r#"{{"model":"m","input":"hi","messages":[{{"content":"hi"}}],"tools":{tools}{}}}"#,
+            if endpoint == RESPONSES { r#","max_tool_calls":2"# } else { "" }
+        )
+    };
+    let searches = |endpoint, tools: &str| understood(endpoint, &with_tools(endpoint, tools)).web_searches;
+    assert_eq!(searches(RESPONSES, r#"[{"type":"function","name":"web_search"}]"#), 0);
+    assert_eq!(searches(RESPONSES, r#"[{"type":"web_search_preview"}]"#), 2);
+    assert_eq!(searches(MESSAGES, r#"[{"type":"web_search_20250305","name":"web_search"}]"#), 5);
+    assert_eq!(searches(MESSAGES, r#"[{"max_uses":9,"type":"web_search_20250305"},{"name":"f","max_uses":1}]"#), 9);
+    assert_eq!(searches(CHAT, r#"[{"type":"web_search"}]"#), 0);
+    for kind in ["file_search", "code_interpreter", "image_generation"] {
+        let tools = format!(r#"[{{"type":"function"}},{{"type":"{kind}"}}]"#);
+        refused_field(RESPONSES, &with_tools(RESPONSES, &tools), "tools[1].type");
+    }
+    refused_field(MESSAGES, &with_tools(MESSAGES, r#"[{"type":"code_execution_20250825"}]"#), "tools[0].type");
+    // Priced by a factor that no list here has.
+    let message = |more: &str| format!(r#"{{"model":"m","messages":[{{"content":"hi"}}]{more}}}"#);
+    refused_field(MESSAGES, &message(r#","speed":"fast""#), "speed");
+    refused_field(MESSAGES, &message(r#","inference_geo":"us""#), "inference_geo");
+    assert!(understand(MESSAGES, message(r#","speed":"standard","inference_geo":null"#).as_bytes()).is_ok());
+    // A tool's length is counted whether its type is looked at or not.
+    let tools = r#"[{"type":"function","name":"f"}]"#;
+    let text = |endpoint| understood(endpoint, &with_tools(endpoint, tools)).text_bytes;
+    assert_eq!(text(RESPONSES), 2 + tools.len() as u64 - 2);
+}
