@@ -253,6 +253,22 @@ pub(super) fn arguments_object(arguments: &str) -> Option<Box<RawValue>> {
     RawValue::from_string(arguments.to_owned()).ok()
 }
 
+/// The id of a call that its model signed.
+///
+/// Gemini refuses its own calls without the signature that it gave them (Google's "Thought signatures"), and no other
+/// dialect has a place for it. Clients send an id back as it came, so it goes along in there.
+pub(super) fn signed_id(id: &str, signature: &str) -> String {
+    format!("{id}{SIGNATURE_MARK}{signature}")
+}
+
+/// A call's own id, and its signature.
+pub(super) fn unsigned_id(id: Cow<'_, str>) -> (Cow<'_, str>, Option<String>) {
+    let Some((own, signature)) = id.split_once(SIGNATURE_MARK) else { return (id, None) };
+    (Cow::Owned(own.to_owned()), Some(signature.to_owned()))
+}
+
+const SIGNATURE_MARK: &str = "~thought-signature~";
+
 /// Refuses a switch that is on and has no place; off is how the other side is anyway.
 pub(super) fn refuse_unless_off(path: &str, value: Option<&RawValue>) -> Result<(), ApiError> {
     match value.map(RawValue::get) {

@@ -45,6 +45,11 @@ pub(super) fn thinks_adaptively(model: &str) -> bool {
     model.contains("claude") && !is_first_four && !WITH_BUDGET.iter().any(|old| model.contains(old))
 }
 
+/// Whether a model signs its calls, and wants them back signed.
+pub(super) fn signs_calls(model: &str) -> bool {
+    base_name(model).starts_with("gemini")
+}
+
 /// OpenAI's `o1`, `o3-mini` and their like.
 fn is_o(name: &str) -> bool {
     matches!(name.as_bytes(), [b'o', b'1'..=b'9', ..])

@@ -96,12 +96,13 @@ impl Reply {
 
     /// Whether this event would begin a new piece.
     pub fn begins_piece(&self, event: &Event) -> bool {
-        match (event, self.pieces.last()) {
-            (Event::Thinking(_), Some(Piece::Thinking(_)))
-            | (Event::Text(_), Some(Piece::Text(_)))
-            | (Event::Refusal(_), Some(Piece::Refusal(_))) => false,
-            (Event::Arguments(_) | Event::Stop(_) | Event::Usage(_) | Event::End, _) => false,
-            _ => true,
+        let last = self.pieces.last();
+        match event {
+            Event::Thinking(_) => !matches!(last, Some(Piece::Thinking(_))),
+            Event::Text(_) => !matches!(last, Some(Piece::Text(_))),
+            Event::Refusal(_) => !matches!(last, Some(Piece::Refusal(_))),
+            Event::Call { .. } => true,
+            Event::Arguments(_) | Event::Stop(_) | Event::Usage(_) | Event::End => false,
         }
     }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::convert::Read;
+use crate::protocol::convert::conversation::signed_id;
 use crate::protocol::convert::fields::text;
 use crate::protocol::convert::reply::{Broken, Event, Few, Stop};
 use crate::protocol::endpoint::Endpoint;
@@ -84,6 +85,18 @@ struct Call {
     index: Option<u64>,
     id: Option<String>,
     function: Option<Called>,
+    extra_content: Option<Extra>,
+}
+
+/// Gemini's.
+#[derive(Deserialize)]
+struct Extra {
+    google: Option<Google>,
+}
+
+#[derive(Deserialize)]
+struct Google {
+    thought_signature: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +212,8 @@ impl Reader {
             open.begun = true;
             // Without an id the answer to the call could not be told from others.
             let id = open.id.clone().unwrap_or_else(|| format!("call_{}_{called}", self.request_id));
+            let signature = call.extra_content.and_then(|extra| extra.google?.thought_signature);
+            let id = signature.map_or(id.clone(), |signature| signed_id(&id, &signature));
             events.push(Event::Call { id, name });
             if !open.early.is_empty() {
                 events.push(Event::Arguments(std::mem::take(&mut open.early)));

@@ -106,14 +106,14 @@ fn read_assistant<'a>(message: &mut Fields<'a>, dropped: &mut Dropped) -> Result
         parts.push(Part::Text(refusal));
     }
     for (at, call) in message.list("tool_calls")?.unwrap_or_default() {
-        parts.push(read_call(at, call)?);
+        parts.push(read_call(at, call, dropped)?);
     }
     // What an answer held beside its text, sent back by clients that keep messages whole.
     message.drop(&["annotations", "reasoning", "reasoning_details"], dropped);
     Ok(parts)
 }
 
-fn read_call(at: String, call: &RawValue) -> Result<Part<'_>, ApiError> {
+fn read_call<'a>(at: String, call: &'a RawValue, dropped: &mut Dropped) -> Result<Part<'a>, ApiError> {
     let mut call = Fields::read(at.clone(), call)?;
     expect_function(&mut call)?;
     let id = call.needed_text("id")?;
@@ -123,6 +123,7 @@ fn read_call(at: String, call: &RawValue) -> Result<Part<'_>, ApiError> {
     let at = function.path("arguments");
     function.finish()?;
     call.ignore(&["index"]);
+    call.drop(&["extra_content"], dropped);
     call.finish()?;
     Ok(Part::Call { at, id, name, arguments })
 }

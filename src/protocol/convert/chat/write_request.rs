@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::core::api_error::ApiError;
 use crate::protocol::convert::conversation::{
-    Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, Turn, joined,
+    Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, Turn, joined, unsigned_id,
 };
 use crate::protocol::convert::fields::{Dropped, cannot_carry};
 use crate::protocol::convert::{Target, models};
@@ -88,6 +88,19 @@ struct Call<'a> {
     id: Cow<'a, str>,
     r#type: &'static str,
     function: Called<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Extra>,
+}
+
+/// Gemini's.
+#[derive(Serialize)]
+struct Extra {
+    google: Google,
+}
+
+#[derive(Serialize)]
+struct Google {
+    thought_signature: String,
 }
 
 #[derive(Serialize)]
@@ -157,7 +170,7 @@ pub(in crate::protocol::convert) fn write<'a>(
         match turn.role {
             Role::System => messages.extend(system(turn.parts)),
             Role::User => user(turn.parts, &mut messages)?,
-            Role::Assistant => messages.extend(assistant(turn.parts)),
+            Role::Assistant => messages.extend(assistant(turn.parts, models::signs_calls(target.model))),
         }
     }
     let new_maximum = models::takes_new_maximum(target.kind, target.model);
@@ -200,12 +213,16 @@ fn system(parts: Vec<Part>) -> Option<Message> {
     Some(Message { role: "system", content: Some(Content::Text(content)), ..Message::default() })
 }
 
-fn assistant(parts: Vec<Part>) -> Option<Message> {
+/// `signs`: the model wants the signatures of its calls.
+fn assistant(parts: Vec<Part>, signs: bool) -> Option<Message> {
     let (mut tool_calls, mut thoughts, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     for part in parts {
         match part {
             Part::Call { id, name, arguments, .. } => {
-                tool_calls.push(Call { id, r#type: "function", function: Called { name, arguments } });
+                let (id, signature) = unsigned_id(id);
+                let extra_content =
+                    signature.filter(|_| signs).map(|thought_signature| Extra { google: Google { thought_signature } });
+                tool_calls.push(Call { id, r#type: "function", function: Called { name, arguments }, extra_content });
             }
             Part::Thinking(text) => thoughts.push(text),
             other => rest.push(other),
@@ -266,7 +283,12 @@ fn result<'a>(
         text = format!("Error: {text}").into();
     }
     shown.extend(media);
-    Ok(Message { role: "tool", content: Some(Content::Text(text)), tool_call_id: Some(call_id), ..Message::default() })
+    Ok(Message {
+        role: "tool",
+        content: Some(Content::Text(text)),
+        tool_call_id: Some(unsigned_id(call_id).0),
+        ..Message::default()
+    })
 }
 
 fn texts(parts: Vec<Part>) -> Option<Cow<str>> {

@@ -61,12 +61,16 @@ enum Outgoing<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta<'a> {
-    TextDelta { text: &'a str },
-    ThinkingDelta { thinking: &'a str },
-    SignatureDelta { signature: &'static str },
-    InputJsonDelta { partial_json: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: &'static str },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: &'a str },
 }
 
 #[derive(Serialize)]
@@ -149,7 +153,7 @@ impl Writer {
         let Some(kind) = self.block.take() else { return };
         let index = self.blocks_ended;
         if kind == Kind::Thinking {
-            let delta = Delta::SignatureDelta { signature: self.seal };
+            let delta = Delta::Signature { signature: self.seal };
             write(&Outgoing::ContentBlockDelta { index, delta }, out);
         }
         write(&Outgoing::ContentBlockStop { index }, out);
@@ -175,8 +179,8 @@ impl Write for Writer {
             write(&Outgoing::MessageStart { message: Message { usage, ..Message::empty(&self.shown) } }, out);
         }
         match event {
-            Event::Text(text) | Event::Refusal(text) => self.delta(Kind::Text, Delta::TextDelta { text: &text }, out),
-            Event::Thinking(text) => self.delta(Kind::Thinking, Delta::ThinkingDelta { thinking: &text }, out),
+            Event::Text(text) | Event::Refusal(text) => self.delta(Kind::Text, Delta::Text { text: &text }, out),
+            Event::Thinking(text) => self.delta(Kind::Thinking, Delta::Thinking { thinking: &text }, out),
             Event::Call { id, name } => {
                 self.called = true;
                 self.end_block(out);
@@ -184,7 +188,7 @@ impl Write for Writer {
                 self.begin_block(Kind::Call, Block::ToolUse { id: &id, name: &name, input }, out);
             }
             Event::Arguments(arguments) if self.block == Some(Kind::Call) => {
-                self.delta(Kind::Call, Delta::InputJsonDelta { partial_json: &arguments }, out);
+                self.delta(Kind::Call, Delta::InputJson { partial_json: &arguments }, out);
             }
             Event::Arguments(_) => return Err(Broken("arguments of a call that is not open")),
             Event::Stop(stop) => self.stop = Some(stop),

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::core::api_error::ApiError;
 use crate::protocol::convert::conversation::{
-    BUDGET_MIN, Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, arguments_object,
+    BUDGET_MIN, Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, arguments_object, unsigned_id,
 };
 use crate::protocol::convert::fields::{Dropped, cannot_carry, wrong};
 use crate::protocol::convert::{Target, models};
@@ -206,12 +206,12 @@ fn blocks<'a>(parts: Vec<Part<'a>>, into: &mut Vec<Block<'a>>, dropped: &mut Dro
             }
             Part::Call { at, id, name, arguments } => {
                 let input = arguments_object(&arguments).ok_or_else(|| wrong(&at, "a JSON object, as text"))?;
-                Block::ToolUse { id, name, input }
+                Block::ToolUse { id: unsigned_id(id).0, name, input }
             }
             Part::Result { call_id, content: parts, is_error } => {
                 let mut content = Vec::new();
                 blocks(parts, &mut content, dropped)?;
-                Block::ToolResult { tool_use_id: call_id, content, is_error }
+                Block::ToolResult { tool_use_id: unsigned_id(call_id).0, content, is_error }
             }
         };
         into.push(block);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::core::api_error::ApiError;
-use crate::protocol::convert::conversation::{Conversation, Format, Media, Part, Role, Tool, ToolChoice};
+use crate::protocol::convert::conversation::{Conversation, Format, Media, Part, Role, Tool, ToolChoice, unsigned_id};
 use crate::protocol::convert::fields::{Dropped, cannot_carry};
 use crate::protocol::convert::{Target, models};
 
@@ -162,7 +162,9 @@ fn write_turn<'a>(
     let mut said = Vec::new();
     for part in parts {
         let item = match part {
-            Part::Call { id, name, arguments, .. } => Item::FunctionCall { call_id: id, name, arguments },
+            Part::Call { id, name, arguments, .. } => {
+                Item::FunctionCall { call_id: unsigned_id(id).0, name, arguments }
+            }
             Part::Result { call_id, content: parts, is_error } => {
                 let mut output = Vec::new();
                 if is_error {
@@ -171,7 +173,7 @@ fn write_turn<'a>(
                 for part in parts {
                     output.extend(content(Role::User, part, dropped)?);
                 }
-                Item::FunctionCallOutput { call_id, output }
+                Item::FunctionCallOutput { call_id: unsigned_id(call_id).0, output }
             }
             other => {
                 said.extend(content(role, other, dropped)?);

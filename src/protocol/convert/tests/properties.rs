@@ -327,7 +327,7 @@ fn mutated(sample: &str, at: prop::sample::Index, odd: &Value, key: &str) -> Val
     let place = at.get(&places).clone();
     let found = body.pointer_mut(&place).unwrap();
     match found {
-        Value::Object(members) if key.len() % 2 == 0 => {
+        Value::Object(members) if key.len().is_multiple_of(2) => {
             members.insert(key.to_owned(), odd.clone());
         }
         _ => *found = odd.clone(),

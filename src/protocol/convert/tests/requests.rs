@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{convert, refused, target};
+use super::{convert, refused, shown, target, way_back};
 use crate::core::catalog::Dialect::{Chat, Messages, Responses};
 use crate::protocol::convert::request;
 
@@ -434,4 +434,40 @@ fn chat_and_messages_become_responses() {
     assert_eq!(refused(Chat, Responses, &stops), "stop");
     let stops = json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "stop_sequences": ["a"]});
     assert_eq!(refused(Messages, Responses, &stops), "stop_sequences");
+}
+
+#[test]
+fn a_signed_call_comes_back_signed_to_who_signs_and_to_nobody_else() {
+    let answer = json!({"choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"tool_calls": [
+        {"id": "function-call-1", "type": "function", "function": {"name": "f", "arguments": "{}"},
+            "extra_content": {"google": {"thought_signature": "CiQB/+="}}},
+        {"id": "function-call-2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+    ]}}]});
+    let message = way_back(Messages, Chat).answer(answer.to_string().as_bytes(), &shown()).unwrap();
+    let message: Value = serde_json::from_slice(&message).unwrap();
+    let ids = [&message["content"][0]["id"], &message["content"][1]["id"]];
+    assert_ne!(ids[0], "function-call-1");
+    assert_eq!(ids[1], "function-call-2");
+    let next = json!({"model": "m", "max_tokens": 9, "messages": [
+        {"role": "assistant", "content": message["content"]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": ids[0], "content": "1"}]},
+    ]});
+    let to = |dialect, model| {
+        let mut to = target(dialect);
+        to.model = model;
+        let body = request(Messages, next.to_string().as_bytes(), &to).unwrap().body;
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    let gemini = to(Chat, "gemini-3-pro");
+    let calls = &gemini["messages"][0]["tool_calls"];
+    assert_eq!(calls[0]["id"], "function-call-1");
+    assert_eq!(calls[0]["extra_content"], json!({"google": {"thought_signature": "CiQB/+="}}));
+    assert_eq!(calls[1].get("extra_content"), None);
+    assert_eq!(gemini["messages"][1]["tool_call_id"], "function-call-1");
+    let other = to(Chat, "gpt-5.4");
+    assert_eq!(other["messages"][0]["tool_calls"][0].get("extra_content"), None);
+    assert_eq!(other["messages"][1]["tool_call_id"], "function-call-1");
+    let responses = to(Responses, "gpt-5.4");
+    assert_eq!(responses["input"][0]["call_id"], "function-call-1");
+    assert_eq!(responses["input"][2]["call_id"], "function-call-1");
 }
