@@ -34,10 +34,29 @@ install_node "$here/node"
 # Programs of 200 MB each, and not for every platform: without them their tests are skipped, and say so.
 install_node "$here/cli" || echo "the command lines of Codex and Claude Code could not be installed" >&2
 
-failed=0
-"$venv/bin/pytest" -q -p no:cacheprovider "$here/python" || failed=1
-(cd "$here/node" && node --test --test-reporter=spec --test-concurrency=2 ./*.test.js) || failed=1
-"$venv/bin/pytest" -q -rs -p no:cacheprovider "$here/cli" || failed=1
+# Streams are slow on purpose, so the suites mostly wait: they run side by side, and are shown one after the other.
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+suite() {
+    name=$1
+    shift
+    (
+        code=0
+        "$@" >"$logs/$name" 2>&1 || code=$?
+        echo $code >"$logs/$name.code"
+    ) &
+}
+suite python "$venv/bin/pytest" -q -p no:cacheprovider "$here/python"
+suite node node --test --test-reporter=spec --test-concurrency=2 "$here"/node/*.test.js
+suite cli "$venv/bin/pytest" -q -rs -p no:cacheprovider "$here/cli"
 # The samples use the SDKs. What is skipped says why.
-"$venv/bin/pytest" -q -rs -p no:cacheprovider "$here/../docs" || failed=1
+suite docs "$venv/bin/pytest" -q -rs -p no:cacheprovider "$here/../docs"
+wait
+
+failed=0
+for name in python node cli docs; do
+    echo "== $name"
+    cat "$logs/$name"
+    [ "$(cat "$logs/$name.code")" = 0 ] || failed=1
+done
 exit $failed

@@ -175,7 +175,7 @@ impl Request {
         let said = self.messages.iter().rev().filter(|message| message.is_said());
         let mut tool_answers: Vec<_> = said
             .take_while(|message| message.role == "tool")
-            .map(|message| Content(&message.content).last_text().unwrap_or_default())
+            .map(|message| Content(&message.content).answer())
             .collect();
         tool_answers.reverse();
         let functions = self.tools.iter().flatten().filter(|tool| tool["function"].is_object());

@@ -34,7 +34,7 @@ impl Message {
     /// What tools said, where this brings their results.
     fn tool_answers(&self) -> impl Iterator<Item = &str> {
         let results = Content(&self.content).parts().filter(|block| block["type"] == "tool_result");
-        results.map(|block| Content(&block["content"]).last_text().unwrap_or_default())
+        results.map(|block| Content(&block["content"]).answer())
     }
 
     fn tokens(&self) -> u64 {

@@ -71,19 +71,24 @@ struct Identity {
     response: String,
     item: String,
     call: String,
+    namespace: Option<String>,
     created_s: u64,
 }
 
 impl Identity {
-    fn of(answer: &Answer) -> Self {
-        let item = match answer {
-            Answer::Text(_) => "msg_",
-            Answer::Call { .. } => "fc_",
+    fn of(answer: &Answer, request: &Request) -> Self {
+        let (item, namespace) = match answer {
+            Answer::Text(_) => ("msg_", None),
+            Answer::Call { name, .. } => {
+                let called = request.functions().find(|(_, function)| function["name"] == name.as_str());
+                ("fc_", called.and_then(|(namespace, _)| namespace))
+            }
         };
         Identity {
             response: envelope::new_id("resp_"),
             item: envelope::new_id(item),
             call: envelope::new_id("call_"),
+            namespace: namespace.map(str::to_owned),
             created_s: envelope::now_s(),
         }
     }
@@ -94,10 +99,16 @@ impl Identity {
             Answer::Text(_) => json!({
                 "id": self.item, "type": "message", "status": status, "role": "assistant", "content": content,
             }),
-            Answer::Call { name, .. } => json!({
-                "id": self.item, "type": "function_call", "status": status, "call_id": self.call, "name": name,
-                "arguments": text,
-            }),
+            Answer::Call { name, .. } => {
+                let mut call = json!({
+                    "id": self.item, "type": "function_call", "status": status, "call_id": self.call, "name": name,
+                    "arguments": text,
+                });
+                if let Some(namespace) = &self.namespace {
+                    call["namespace"] = json!(namespace);
+                }
+                call
+            }
         }
     }
 }
@@ -133,7 +144,7 @@ impl Request {
     pub fn whole(&self) -> Result<Value, Fault> {
         let turn = self.turn()?;
         let answer = turn.answer(0)?;
-        let identity = Identity::of(&answer);
+        let identity = Identity::of(&answer, self);
         let item = identity.item(&answer, status(&answer), json!([part(&text(&answer))]), &text(&answer));
         Ok(self.ended(&identity, &turn, &answer, item))
     }
@@ -141,7 +152,7 @@ impl Request {
     pub fn events(&self) -> Result<Vec<Value>, Fault> {
         let turn = self.turn()?;
         let answer = turn.answer(0)?;
-        let identity = Identity::of(&answer);
+        let identity = Identity::of(&answer, self);
         let begun = self.response(&identity, "in_progress", json!([]), &Value::Null);
         let text = text(&answer);
 
@@ -197,6 +208,15 @@ impl Request {
         alone.into_iter().chain(Content(&self.input).parts().filter_map(Item::read))
     }
 
+    /// The functions, each with the namespace that it may be in.
+    fn functions(&self) -> impl Iterator<Item = (Option<&str>, &Value)> {
+        let tools = self.tools.iter().flatten().flat_map(|tool| {
+            let inner = Content(&tool["tools"]).parts().filter(|_| tool["type"] == "namespace");
+            [(None, tool)].into_iter().chain(inner.map(|inner| (tool["name"].as_str(), inner)))
+        });
+        tools.filter(|(_, tool)| tool["type"] == "function")
+    }
+
     fn turn(&self) -> Result<Turn<'_>, Fault> {
         let asked = self.items().rev().find_map(|item| match item {
             Item::Message { role: "user", content } => Some(content),
@@ -207,13 +227,14 @@ impl Request {
             .rev()
             .filter(Item::is_said)
             .map_while(|item| match item {
-                Item::Output(content) => Some(content.last_text().unwrap_or_default()),
+                Item::Output(content) => Some(content.answer()),
                 _ => None,
             })
             .collect();
         tool_answers.reverse();
-        let functions = self.tools.iter().flatten().filter(|tool| tool["type"] == "function");
-        let functions = functions.map(|tool| Function::read(&tool["name"], &tool["description"], &tool["parameters"]));
+        let functions = self.functions();
+        let functions =
+            functions.map(|(_, tool)| Function::read(&tool["name"], &tool["description"], &tool["parameters"]));
         let format = &self.text["format"];
         Ok(Turn {
             prompt: asked.and_then(Content::last_text).unwrap_or_default(),

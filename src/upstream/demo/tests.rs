@@ -287,6 +287,11 @@ async fn responses_call_functions_and_hear_their_answers() {
     assert_eq!(call["arguments"], pieces);
     assert_eq!(events[events.len() - 3]["type"], "response.function_call_arguments.done");
 
+    let grouped = json!([{"type": "namespace", "name": "sky", "tools": [tools[1]]}]);
+    let grouped = demo.answer("/v1/responses", with(asked.clone(), json!({"tools": grouped}))).await;
+    assert_eq!((&grouped["output"][0]["namespace"], &grouped["output"][0]["name"]), (&json!("sky"), &call["name"]));
+    assert!(call.get("namespace").is_none());
+
     let developer = json!({"type": "message", "role": "developer", "content": "be kind"});
     let output = json!({"type": "function_call_output", "call_id": call["call_id"], "output": "sunny, 21 degrees"});
     let answered = with(

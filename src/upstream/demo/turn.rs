@@ -89,10 +89,18 @@ impl<'a> Content<'a> {
         self.texts().filter(|text| !text.trim().is_empty()).last()
     }
 
+    /// What a tool answers with these contents.
+    pub fn answer(self) -> &'a str {
+        self.last_text().unwrap_or(if self.pictures() > 0 { "a picture" } else { "nothing" })
+    }
+
     pub fn tokens(self) -> u64 {
+        self.texts().map(words::count).sum::<u64>() + self.pictures() * PICTURE_TOKENS
+    }
+
+    fn pictures(self) -> u64 {
         let is_picture = |part: &&Value| matches!(part["type"].as_str(), Some("image_url" | "input_image" | "image"));
-        let pictures = self.parts().filter(is_picture).count() as u64;
-        self.texts().map(words::count).sum::<u64>() + pictures * PICTURE_TOKENS
+        self.parts().filter(is_picture).count() as u64
     }
 }
 

@@ -7,6 +7,7 @@ loopback goes through a proxy that is not there, so that nothing reaches the out
 import json
 import os
 import re
+import signal
 import subprocess
 from decimal import Decimal
 from pathlib import Path
@@ -49,15 +50,25 @@ def run(script, folder, arguments, **environment):
     kept = {name: os.environ[name] for name in ["PATH", "LANG"] if name in os.environ}
     closed = {name: "http://127.0.0.1:9" for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"]}
     open_to = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    return subprocess.run(
-        ["node", str(script), *arguments],
+    command = ["node", str(script), *arguments]
+    process = subprocess.Popen(
+        command,
         cwd=folder,
         env={**kept, **closed, **open_to, "HOME": str(folder), **environment},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=WITHIN_S,
+        start_new_session=True,
     )
+    try:
+        out, err = process.communicate(timeout=WITHIN_S)
+    except subprocess.TimeoutExpired:
+        # The script is not the program: it started that.
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        raise AssertionError(f"not done within {WITHIN_S} s\n{out}{err}") from None
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def codex(gateway, folder, model, prompt, key="codex"):
@@ -115,7 +126,12 @@ def total(records, name):
     return sum(record[name] for record in records)
 
 
-@pytest.mark.skipif(not CODEX.exists(), reason="@openai/codex could not be installed here")
+MISSING = "{} could not be installed here"
+needs_codex = pytest.mark.skipif(not CODEX.exists(), reason=MISSING.format("@openai/codex"))
+needs_claude_code = pytest.mark.skipif(not CLAUDE_CODE.exists(), reason=MISSING.format("@anthropic-ai/claude-code"))
+
+
+@needs_codex
 @pytest.mark.parametrize("model", ["demo-chat", "over-chat", "over-messages"])
 def test_codex_completes_a_turn_with_a_tool_call(gateway, tmp_path, model):
     books = Books(gateway, "codex")
@@ -134,7 +150,18 @@ def test_codex_completes_a_turn_with_a_tool_call(gateway, tmp_path, model):
     assert usage["output_tokens"] == total(records, "output_tokens")
 
 
-@pytest.mark.skipif(not CLAUDE_CODE.exists(), reason="@anthropic-ai/claude-code could not be installed here")
+@needs_codex
+@pytest.mark.parametrize("model", ["demo-chat", "over-chat", "over-messages"])
+def test_codex_knows_its_grouped_functions_again(gateway, tmp_path, model):
+    done, events = codex(gateway, tmp_path, model, "Use close_agent for `nobody`")
+    assert done.returncode == 0, done.stdout + done.stderr
+    items = [event["item"] for event in events if event["type"] == "item.completed"]
+    # Its own word on the argument: a function that it did not know would be called unsupported.
+    (said,) = [item["text"] for item in items if item["type"] == "agent_message"]
+    assert said.startswith("The tool answered:") and "nobody" in said and "unsupported" not in said
+
+
+@needs_claude_code
 @pytest.mark.parametrize("model", ["claude-demo", "demo-chat", "over-chat", "over-messages"])
 def test_claude_code_completes_a_turn_with_a_tool_call(gateway, tmp_path, model):
     books = Books(gateway, "claude_code")
@@ -149,14 +176,14 @@ def test_claude_code_completes_a_turn_with_a_tool_call(gateway, tmp_path, model)
     assert result["usage"]["output_tokens"] == total(records, "output_tokens")
 
 
-@pytest.mark.skipif(not CODEX.exists(), reason="@openai/codex could not be installed here")
+@needs_codex
 def test_codex_says_why_it_was_refused(gateway, tmp_path):
     done, events = codex(gateway, tmp_path, "demo-chat", "Hello", key="poor")
     assert done.returncode != 0
     assert any("balance" in json.dumps(event) for event in events if event["type"] in ("error", "turn.failed")), events
 
 
-@pytest.mark.skipif(not CLAUDE_CODE.exists(), reason="@anthropic-ai/claude-code could not be installed here")
+@needs_claude_code
 def test_claude_code_says_why_it_was_refused(gateway, tmp_path):
     done, result = claude_code(gateway, tmp_path, "claude-demo", "Hello", key="poor")
     assert done.returncode != 0 and result["is_error"]
