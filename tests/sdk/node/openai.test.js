@@ -231,7 +231,7 @@ for (const [key, markup] of [["books", 1_000_000n], ["marked", 1_050_000n]]) {
   test(`the books of ${key} balance to the nano with the usage that the SDK reported`, async () => {
     const client = gateway.client(key);
     const expected = new Map();
-    for (const model of ["demo-chat", "counted"]) {
+    for (const model of ["demo-chat", "over-messages", "counted"]) {
       const plain = await chat(client, model);
       expected.set(plain._request_id, nanos(model, plain.usage, markup));
       const options = { stream: true, stream_options: { include_usage: true } };

@@ -12,6 +12,11 @@ from gateway import CREDIT
 from upstream import WORDS, Chat, Messages
 
 ASK = [{"role": "user", "content": "Say something about toll gates."}]
+ASK_PARTS = [{"type": "text", "text": "Say something about toll gates."}]
+# One transparent pixel.
+PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 WEATHER = {
     "name": "get_weather",
     "description": "The weather of a city",
@@ -107,6 +112,41 @@ def test_tokens_are_counted_as_they_are_charged(claude, model):
     ask = {"model": model, "messages": ASK, "system": "Be brief.", "tools": [WEATHER]}
     counted = claude.messages.count_tokens(**ask)
     assert counted.input_tokens == claude.messages.create(**ask, max_tokens=5).usage.input_tokens
+
+
+def test_tokens_are_estimated_where_no_upstream_counts_them(claude, client):
+    before = eventually(lambda: settled(client))
+    counted = claude.messages.count_tokens(model="over-chat", messages=ASK)
+    assert 0 < counted.input_tokens < 100
+    assert eventually(lambda: settled(client)) == before
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_picture_is_seen(claude, model):
+    source = {"type": "base64", "media_type": "image/png", "data": PICTURE}
+    look = [{"role": "user", "content": [{"type": "image", "source": source}, *ASK_PARTS]}]
+    plain = [{"role": "user", "content": ASK_PARTS}]
+    seen, unseen = message(claude, model, look), message(claude, model, plain)
+    # The demo model counts a picture like OpenAI at low detail.
+    assert seen.usage.input_tokens == unseen.usage.input_tokens + 85
+
+
+def test_hints_that_have_no_place_are_named(claude):
+    raw = claude.messages.with_raw_response.create(
+        model="over-chat", messages=ASK, max_tokens=5, metadata={"user_id": "someone"}, extra_body={"top_k": 40}
+    )
+    assert {"top_k", "metadata"} <= {name.strip() for name in raw.headers["x-tollgate-dropped"].split(",")}
+    raw = claude.messages.with_raw_response.create(
+        model="demo-chat", messages=ASK, max_tokens=5, extra_body={"top_k": 40}
+    )
+    assert "x-tollgate-dropped" not in raw.headers
+
+
+def test_what_cannot_be_carried_is_refused_by_name(claude):
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        message(claude, "over-chat", tools=[search])
+    assert refused.value.type == "invalid_request_error" and "tools[0].type" in refused.value.message
 
 
 def test_models_are_listed_and_retrieved(claude):

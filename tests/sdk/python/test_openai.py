@@ -14,6 +14,8 @@ from books import WITHIN_S, cost, eventually, record_of, settled
 from gateway import CREDIT
 from upstream import WORDS
 
+# The second speaks only Anthropic's Messages to its upstream.
+MODELS = ["demo-chat", "over-messages"]
 ASK = [{"role": "user", "content": "Say something about toll gates."}]
 WEATHER = {
     "type": "function",
@@ -58,30 +60,34 @@ def test_a_models_alias_is_a_model(client):
     assert chat(client, "gpt-4o-mini").choices[0].message.content
 
 
-def test_a_stream_without_usage_has_only_choices(client):
-    chunks = streamed(client)
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stream_without_usage_has_only_choices(client, model):
+    chunks = streamed(client, model)
     assert len(chunks) > 2 and text_of(chunks)
     assert all(chunk.choices and chunk.usage is None for chunk in chunks)
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
-def test_a_stream_with_usage_ends_with_it(client):
-    *chunks, last = streamed(client, stream_options={"include_usage": True})
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stream_with_usage_ends_with_it(client, model):
+    *chunks, last = streamed(client, model, stream_options={"include_usage": True})
     assert last.choices == [] and last.usage.completion_tokens > 0
     assert all(chunk.choices and chunk.usage is None for chunk in chunks)
     assert text_of(chunks)
 
 
-def test_a_stream_arrives_piece_by_piece(client):
-    with chat(client, stream=True) as stream:
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stream_arrives_piece_by_piece(client, model):
+    with chat(client, model, stream=True) as stream:
         first = time.monotonic() if next(iter(stream)) else None
         rest = list(stream)
     # The demo model speaks a word every 25 ms: what was collected on the way would come all at once.
     assert time.monotonic() - first > 0.01 * len(rest)
 
 
-def test_the_stream_helper_collects_a_whole_answer(client):
-    with client.chat.completions.stream(model="demo-chat", messages=ASK) as stream:
+@pytest.mark.parametrize("model", MODELS)
+def test_the_stream_helper_collects_a_whole_answer(client, model):
+    with client.chat.completions.stream(model=model, messages=ASK) as stream:
         kinds = {event.type for event in stream}
         whole = stream.get_final_completion()
     assert "content.delta" in kinds and "content.done" in kinds
@@ -102,32 +108,35 @@ def test_the_async_client_works_and_runs_many_at_a_time(gateway):
     assert text_of(chunks)
 
 
-def test_a_tool_is_called_and_its_answer_is_heard(client):
+@pytest.mark.parametrize("model", MODELS)
+def test_a_tool_is_called_and_its_answer_is_heard(client, model):
     turn = [{"role": "user", "content": "Use get_weather for Bern."}]
-    called = client.chat.completions.create(model="demo-chat", messages=turn, tools=[WEATHER]).choices[0]
+    called = client.chat.completions.create(model=model, messages=turn, tools=[WEATHER]).choices[0]
     assert called.finish_reason == "tool_calls"
     (call,) = called.message.tool_calls
     assert call.function.name == "get_weather" and '"city"' in call.function.arguments
     turn += [called.message, {"role": "tool", "tool_call_id": call.id, "content": "11 degrees and fog"}]
-    last = client.chat.completions.create(model="demo-chat", messages=turn, tools=[WEATHER]).choices[0]
+    last = client.chat.completions.create(model=model, messages=turn, tools=[WEATHER]).choices[0]
     assert last.finish_reason == "stop" and "11 degrees and fog" in last.message.content
 
 
-def test_a_streamed_tool_call_is_put_together(client):
+@pytest.mark.parametrize("model", MODELS)
+def test_a_streamed_tool_call_is_put_together(client, model):
     force = {"type": "function", "function": {"name": "get_weather"}}
-    chunks = streamed(client, tools=[WEATHER], tool_choice=force)
+    chunks = streamed(client, model, tools=[WEATHER], tool_choice=force)
     calls = [call for chunk in chunks for choice in chunk.choices for call in choice.delta.tool_calls or []]
     assert calls[0].function.name == "get_weather"
     assert '"city"' in "".join(call.function.arguments or "" for call in calls)
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
 
-def test_a_structured_answer_is_parsed(client):
+@pytest.mark.parametrize("model", MODELS)
+def test_a_structured_answer_is_parsed(client, model):
     class Gate(pydantic.BaseModel):
         name: str
         lanes: int
 
-    answer = client.chat.completions.parse(model="demo-chat", messages=ASK, response_format=Gate)
+    answer = client.chat.completions.parse(model=model, messages=ASK, response_format=Gate)
     assert isinstance(answer.choices[0].message.parsed, Gate)
 
 
@@ -251,7 +260,7 @@ def test_a_path_that_does_not_exist_is_not_found(client):
     assert refused.value.code == "not_found"
 
 
-@pytest.mark.parametrize("model", ["broken", "refuses-key"])
+@pytest.mark.parametrize("model", ["broken", "broken-anthropic", "refuses-key", "refuses-key-anthropic"])
 def test_an_upstreams_failure_is_a_server_error_that_tells_nothing_of_it(client, model):
     with pytest.raises(openai.InternalServerError) as failed:
         chat(client, model)
@@ -298,7 +307,7 @@ def test_a_rate_limited_request_waits_and_then_succeeds(client_of):
     assert 2 <= len(patient.sent) <= 3
 
 
-@pytest.mark.parametrize("model", ["cut", "error-event"])
+@pytest.mark.parametrize("model", ["cut", "cut-anthropic", "error-event", "error-event-anthropic"])
 def test_a_stream_that_breaks_off_raises_after_what_had_come(client, model):
     heard = []
     with pytest.raises(openai.APIError) as broken:
@@ -344,7 +353,7 @@ def test_a_key_that_is_switched_off_and_on_while_serving_is_seen(gateway, client
 def test_the_books_balance_to_the_nano_with_the_usage_that_the_sdk_reported(gateway, client_of, key, markup):
     client = client_of(key)
     expected = {}
-    for model in ("demo-chat", "counted"):
+    for model in (*MODELS, "counted"):
         plain = chat(client, model)
         expected[plain._request_id] = cost(model, plain.usage, markup)
         with chat(client, model, stream=True, stream_options={"include_usage": True}) as stream:

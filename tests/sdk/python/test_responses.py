@@ -13,6 +13,10 @@ from gateway import CREDIT
 from upstream import WORDS
 
 ASK = "Say something about toll gates."
+# One transparent pixel.
+PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 WEATHER = {
     "type": "function",
     "name": "get_weather",
@@ -121,6 +125,21 @@ def test_a_structured_response_is_parsed(client, model):
 
     answer = client.responses.parse(model=model, input=ASK, text_format=Gate)
     assert isinstance(answer.output_parsed, Gate)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_picture_is_seen(client, model):
+    text = {"type": "input_text", "text": ASK}
+    picture = {"type": "input_image", "image_url": f"data:image/png;base64,{PICTURE}", "detail": "low"}
+    seen, unseen = (respond(client, model, [{"role": "user", "content": content}]) for content in ([picture, text], [text]))
+    # The demo model counts a picture like OpenAI at low detail.
+    assert seen.usage.input_tokens == unseen.usage.input_tokens + 85
+
+
+def test_what_cannot_be_carried_is_refused_by_name(client):
+    with pytest.raises(openai.BadRequestError) as refused:
+        respond(client, "over-chat", tools=[WEATHER, {"type": "web_search"}])
+    assert (refused.value.code, refused.value.param) == ("invalid_request", "tools[1].type")
 
 
 def test_the_async_client_works(gateway):
