@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import wave
 from decimal import Decimal
 from pathlib import Path
 from urllib.request import Request
@@ -24,7 +25,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 PROGRAMS = [
     *[(topic, tab) for topic in ["chat", "stream", "embeddings", "images"] for tab in ["curl", "python", "node", "go"]],
-    *[("cost", tab) for tab in ["curl", "python", "node"]],
+    *[(topic, tab) for topic in ["speech", "transcription", "cost"] for tab in ["curl", "python", "node"]],
     *[(topic, tab) for topic in ["stream-by-hand", "errors"] for tab in ["python", "node"]],
     ("key", "curl"),
     ("models", "curl"),
@@ -44,6 +45,10 @@ def run(sample, folder, key):
     assert KEY_PLACEHOLDER in sample.text
     (folder / sample.file).write_text(sample.text.replace(KEY_PLACEHOLDER, key), encoding="utf-8")
     (folder / "node_modules").symlink_to(NODE_MODULES)
+    # What a sample uploads is there beside it: not quite two seconds.
+    with wave.open(str(folder / "recording.wav"), "wb") as recording:
+        recording.setparams((1, 1, 8000, 15_000, "NONE", ""))
+        recording.writeframes(bytes([128]) * 15_000)
     command = {"curl": ["sh"], "python": [sys.executable], "node": ["node"], "go": ["go", "run"]}[sample.tab]
     done = subprocess.run(
         [*command, sample.file], cwd=folder, env=environment(), capture_output=True, text=True, timeout=WITHIN_S
@@ -146,6 +151,16 @@ def images(tab, said, folder, _):
     assert tab == "curl" or said == "gate.png is written\n"
 
 
+def speech(tab, said, folder, _):
+    assert (folder / "gate.audio").read_bytes().startswith(b"RIFF")
+    assert tab == "curl" or said == "gate.audio is written\n"
+
+
+def transcription(tab, said, _, __):
+    text = json.loads(said)["text"] if tab == "curl" else said
+    assert "2 seconds" in text
+
+
 def cost(tab, said, _, greeting):
     if tab == "curl":
         assert json.loads(said)["outcome"] == "ok"
@@ -175,6 +190,8 @@ CHECKS = {
     "stream-by-hand": stream_by_hand,
     "embeddings": embeddings,
     "images": images,
+    "speech": speech,
+    "transcription": transcription,
     "cost": cost,
     "errors": errors,
     "key": key,

@@ -39,16 +39,23 @@ pub enum Kind {
     Chat,
     Embedding,
     Image,
+    Speech,
+    Transcription,
+    Other,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 3] = [Kind::Chat, Kind::Embedding, Kind::Image];
+    pub const ALL: [Kind; 6] =
+        [Kind::Chat, Kind::Embedding, Kind::Image, Kind::Speech, Kind::Transcription, Kind::Other];
 
     pub fn id(self) -> &'static str {
         match self {
             Kind::Chat => "chat",
             Kind::Embedding => "embeddings",
             Kind::Image => "images",
+            Kind::Speech => "speech",
+            Kind::Transcription => "transcription",
+            Kind::Other => "other",
         }
     }
 
@@ -57,6 +64,10 @@ impl Kind {
             Kind::Chat => l.say("Chat", "对话"),
             Kind::Embedding => l.say("Embeddings", "嵌入"),
             Kind::Image => l.say("Images", "图像"),
+            Kind::Speech => l.say("Speech", "语音合成"),
+            Kind::Transcription => l.say("Transcription", "语音识别"),
+            // Rankings and moderations.
+            Kind::Other => l.say("Other", "其他"),
         }
     }
 
@@ -67,6 +78,12 @@ impl Kind {
         let asks_money = price.rates.iter().any(|rate| rate.input.0 > 0);
         if price.prices_pictures() || is_named(&["image", "dall-e"]) {
             Kind::Image
+        } else if price.unit.per_million_characters.0 > 0 || is_named(&["tts", "speech"]) {
+            Kind::Speech
+        } else if price.unit.per_audio_second.0 > 0 || is_named(&["whisper", "transcri"]) {
+            Kind::Transcription
+        } else if price.unit.per_search_unit.0 > 0 || is_named(&["rerank", "moderat"]) {
+            Kind::Other
         } else if is_named(&["embed"]) || (answers_free && asks_money) {
             Kind::Embedding
         } else {
@@ -196,6 +213,8 @@ pub fn filling(goods: &[Good], l: Language, base_url: &str) -> Filling {
         chat_model: first(Kind::Chat),
         embedding_model: first(Kind::Embedding),
         image_model: first(Kind::Image),
+        speech_model: first(Kind::Speech),
+        transcription_model: first(Kind::Transcription),
     }
 }
 
@@ -234,7 +253,7 @@ const DEFAULT_GROUP: &str = "default";
 mod tests {
     use super::*;
     use crate::core::money::Pico;
-    use crate::core::price::Rate;
+    use crate::core::price::{Rate, UnitPrices};
 
     fn price(input: u64, output: u64) -> Price {
         Price { rates: vec![Rate { input: Pico(input), output: Pico(output), ..Rate::default() }], ..Price::default() }
@@ -244,6 +263,11 @@ mod tests {
     fn a_price_tells_what_a_model_is_for() {
         let mut pictures = Price::default();
         pictures.images.insert("1024x1024".into(), Pico(1));
+        let unit = |set: fn(&mut UnitPrices)| {
+            let mut price = Price::default();
+            set(&mut price.unit);
+            price
+        };
         for (name, price, kind) in [
             ("gpt-4o-mini", price(1, 2), Kind::Chat),
             ("free", price(0, 0), Kind::Chat),
@@ -251,6 +275,13 @@ mod tests {
             ("Text-Embedding-3", price(1, 1), Kind::Embedding),
             ("gpt-image-1", price(1, 1), Kind::Image),
             ("flux", pictures, Kind::Image),
+            ("tts-1", Price::default(), Kind::Speech),
+            ("reader", unit(|unit| unit.per_million_characters = Pico(1)), Kind::Speech),
+            ("gpt-4o-transcribe", price(1, 1), Kind::Transcription),
+            ("listener", unit(|unit| unit.per_audio_second = Pico(1)), Kind::Transcription),
+            ("rerank-2.5", price(1, 0), Kind::Other),
+            ("sorter", unit(|unit| unit.per_search_unit = Pico(1)), Kind::Other),
+            ("omni-moderation", price(0, 0), Kind::Other),
         ] {
             assert_eq!(Kind::of(name, &price), kind, "{name}");
         }

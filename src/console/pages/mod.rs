@@ -26,7 +26,7 @@ use super::Console;
 use super::listener::ClientAddress;
 use frame::{Frame, Query};
 use goods::{Good, Kind};
-use reference::{CHAT, EMBEDDINGS, IMAGES, Parameter, Value};
+use reference::{CHAT, EMBEDDINGS, IMAGES, Parameter, SPEECH, TRANSCRIPTION, Value};
 use samples::{Filling, Sample};
 
 pub(super) fn router() -> Router<Console> {
@@ -188,6 +188,8 @@ impl Docs {
         match topic {
             "embeddings" => EMBEDDINGS,
             "images" => IMAGES,
+            "speech" => SPEECH,
+            "transcription" => TRANSCRIPTION,
             _ => CHAT,
         }
     }

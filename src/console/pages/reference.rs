@@ -29,12 +29,12 @@ pub fn endpoints(l: Language) -> Vec<EndpointRow> {
             Endpoint::Embeddings => ("embeddings", l.say("Texts to vectors", "文本嵌入")),
             Endpoint::ImagesGenerations => ("images", l.say("Text to images", "文生图")),
             Endpoint::ImagesEdits => ("images", l.say("Images to images: a form with files", "图像编辑（表单上传）")),
-            Endpoint::AudioSpeech => ("endpoints", l.say("Text to speech", "语音合成")),
+            Endpoint::AudioSpeech => ("audio", l.say("Text to speech", "语音合成")),
             Endpoint::AudioTranscriptions => {
-                ("endpoints", l.say("Speech to text: a form with a file", "语音转文字（表单上传）"))
+                ("audio", l.say("Speech to text: a form with a file", "语音转文字（表单上传）"))
             }
-            Endpoint::Moderations => ("endpoints", l.say("Whether texts or images are harmful", "内容审核")),
-            Endpoint::Rerank => ("endpoints", l.say("Documents, the most relevant first", "文档重排序")),
+            Endpoint::Moderations => ("more", l.say("Whether texts or images are harmful", "内容审核")),
+            Endpoint::Rerank => ("more", l.say("Documents, the most relevant first", "文档重排序")),
         };
         row("POST", endpoint.upstream_path(), section, purpose)
     });
@@ -162,6 +162,47 @@ pub const IMAGES: &[Parameter] = &[
         "Such as `standard` or `hd`. It decides the price too.",
         "如 `standard`、`hd`，同样影响价格。",
     ),
+];
+
+pub const SPEECH: &[Parameter] = &[
+    needed("model", "string", "A model for speech.", "语音合成模型。"),
+    needed(
+        "input",
+        "string",
+        "What to say. Its characters are the price where [the list](/models) says so.",
+        "要朗读的文本。价格可能按字符数计，见[价格表](/models)。",
+    ),
+    optional("voice", "string", "Which voice; the names are the model's.", "音色，名称取决于模型。"),
+    optional(
+        "response_format",
+        "string",
+        "Such as `mp3` or `wav`, where the model can.",
+        "如 `mp3`、`wav`（取决于模型）。",
+    ),
+    optional(
+        "stream_format",
+        "string",
+        "`sse` sends the sound as events, the last of which counts the tokens.",
+        "设为 `sse` 则以事件返回音频，最后一个事件含 token 用量。",
+    ),
+];
+
+pub const TRANSCRIPTION: &[Parameter] = &[
+    needed("file", "file", "The recording, with its name.", "录音文件（含文件名）。"),
+    needed(
+        "model",
+        "string",
+        "A model for transcriptions. Once, and as text.",
+        "语音识别模型，只能出现一次，且为文本字段。",
+    ),
+    optional(
+        "response_format",
+        "string",
+        "`json`, `verbose_json`, `text`, `srt` or `vtt`, where the model can.",
+        "`json`、`verbose_json`、`text`、`srt` 或 `vtt`（取决于模型）。",
+    ),
+    optional("language, prompt", "string", "What the model should expect to hear.", "提示模型可能听到的语言或内容。"),
+    optional("stream", "boolean", "Send the text as it is heard, where the model can.", "边识别边返回（取决于模型）。"),
 ];
 
 /// How a request ended, and what is charged then.
@@ -355,6 +396,8 @@ pub fn sections(l: Language) -> Vec<Section> {
         section("streaming", l.say("Streaming", "流式输出")),
         section("embeddings", l.say("Embeddings", "文本嵌入")),
         section("images", l.say("Images", "图像生成")),
+        section("audio", l.say("Audio", "音频")),
+        section("more", l.say("Moderations and rankings", "审核与重排序")),
         section("models", l.say("Models", "模型列表")),
         section("cost", l.say("What a request cost", "查询费用")),
         section("key", l.say("The key's own state", "密钥状态")),

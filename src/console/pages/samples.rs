@@ -20,6 +20,8 @@ pub struct Filling {
     pub chat_model: Option<String>,
     pub embedding_model: Option<String>,
     pub image_model: Option<String>,
+    pub speech_model: Option<String>,
+    pub transcription_model: Option<String>,
 }
 
 /// One program in up to four languages, or one answer.
@@ -56,6 +58,8 @@ const FILES: &[File] = files! {
     "stream-by-hand": "python" "stream_by_hand.py", "node" "stream_by_hand.mjs";
     "embeddings": "curl" "embeddings.sh", "python" "embeddings.py", "node" "embeddings.mjs", "go" "embeddings.go";
     "images": "curl" "images.sh", "python" "images.py", "node" "images.mjs", "go" "images.go";
+    "speech": "curl" "speech.sh", "python" "speech.py", "node" "speech.mjs";
+    "transcription": "curl" "transcription.sh", "python" "transcription.py", "node" "transcription.mjs";
     "cost": "curl" "cost.sh", "python" "cost.py", "node" "cost.mjs";
     "errors": "python" "errors.py", "node" "errors.mjs";
     "key": "curl" "key.sh";
@@ -115,6 +119,8 @@ impl Filling {
         let (model, known) = match topic {
             "embeddings" | "reply-embeddings" => (&self.embedding_model, "text-embedding-3-small"),
             "images" | "reply-images" => (&self.image_model, "gpt-image-1"),
+            "speech" => (&self.speech_model, "tts-1"),
+            "transcription" => (&self.transcription_model, "whisper-1"),
             _ => (&self.chat_model, "gpt-4o-mini"),
         };
         model.as_deref().unwrap_or(known)
@@ -163,6 +169,8 @@ mod tests {
             chat_model: Some("demo-chat".into()),
             embedding_model: None,
             image_model: Some("demo-image".into()),
+            speech_model: Some("demo-speech".into()),
+            transcription_model: None,
         }
     }
 
@@ -193,6 +201,8 @@ mod tests {
         assert!(text("chat").contains("demo-chat"));
         assert!(text("embeddings").contains("text-embedding-3-small"));
         assert!(text("images").contains("demo-image"));
+        assert!(text("speech").contains("demo-speech"));
+        assert!(text("transcription").contains("whisper-1"));
     }
 
     #[test]

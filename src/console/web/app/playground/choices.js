@@ -56,7 +56,9 @@ export function pasteText(text) {
   pastedKey.value = text.trim();
 }
 
+/** Null: it is for nothing that can be tried here. */
 function purpose(id) {
+  if (/tts|speech|whisper|transcri|rerank|moderat/i.test(id)) return null;
   if (/embed/i.test(id)) return "embeddings";
   if (/image|dall-e|flux|imagen/i.test(id)) return "images";
   return "chat";
