@@ -5,10 +5,12 @@
 //!
 //! Always true: booking a change that is already in the books changes nothing, so any group may be booked again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use rusqlite::{Transaction, params, params_from_iter};
+use hashbrown::HashMap;
+use rusqlite::{CachedStatement, Params, Transaction, params, params_from_iter};
 
+use super::connection::fault;
 use super::rows::{execute, first};
 use crate::core::account::AccountId;
 use crate::core::key::KeyId;
@@ -19,6 +21,7 @@ use crate::store::contract::{Change, CheckpointRow, HoldRow, Outcome, RequestId,
 /// The open group.
 pub(super) struct Posting<'a> {
     transaction: &'a Transaction<'a>,
+    statements: Statements<'a>,
     words: &'a mut Words,
     balances: BTreeMap<i64, Balance>,
     spent: BTreeMap<i64, i64>,
@@ -31,6 +34,7 @@ impl<'a> Posting<'a> {
     pub(super) fn begin(transaction: &'a Transaction<'a>, words: &'a mut Words) -> Self {
         Posting {
             transaction,
+            statements: Statements { transaction, ready: Vec::new() },
             words,
             balances: BTreeMap::new(),
             spent: BTreeMap::new(),
@@ -63,15 +67,16 @@ impl<'a> Posting<'a> {
     /// Books a request's end. `at_ms` is the moment of its ledger entry.
     pub(super) fn settle(&mut self, row: &RequestRow, at_ms: i64) -> Result<(), StoreError> {
         let id = row.request.0.as_bytes();
-        execute(self.transaction, "DELETE FROM hold WHERE request = ?1", [id])?;
-        if !self.record(row)? {
+        self.statements.execute(END_HOLD, [id])?;
+        let named = Named::of(row, self.words, self.transaction)?;
+        if !self.record(row, &named)? {
             return Ok(());
         }
         if row.charge > Nano::ZERO && !self.charge(row, at_ms)? {
             // Charged before, and its record pruned since: it stays so.
             return execute(self.transaction, "DELETE FROM request WHERE id = ?1", [id]).map(|_| ());
         }
-        self.count(row)
+        self.count(row, &named)
     }
 
     /// Writes what the group adds up to. Nothing is booked before this.
@@ -88,15 +93,28 @@ impl<'a> Posting<'a> {
             execute(self.transaction, KEY_USED, [key, at_ms])?;
         }
         for (key, totals) in &self.days {
-            execute(self.transaction, ADD_TO_DAY, params_from_iter(key.iter().chain(&totals.0)))?;
+            self.add(ADD_TO_DAY, NEW_DAY, key.iter().chain(&totals.0))?;
         }
         for (key, totals) in &self.spans {
-            execute(self.transaction, ADD_TO_SPAN, params_from_iter(key.iter().chain(&totals.0)))?;
+            self.add(ADD_TO_SPAN, NEW_SPAN, key.iter().chain(&totals.0))?;
         }
         Ok(())
     }
 
-    fn hold(&self, row: &HoldRow) -> Result<(), StoreError> {
+    /// To the totals that are there, which is nearly always; an upsert would build a table in memory to find that out.
+    fn add<'v>(
+        &self,
+        to_totals: &str,
+        new_totals: &str,
+        values: impl Iterator<Item = &'v i64> + Clone,
+    ) -> Result<(), StoreError> {
+        if execute(self.transaction, to_totals, params_from_iter(values.clone()))? == 0 {
+            execute(self.transaction, new_totals, params_from_iter(values))?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, row: &HoldRow) -> Result<(), StoreError> {
         if self.is_settled(row.request)? {
             return Ok(());
         }
@@ -111,10 +129,10 @@ impl<'a> Posting<'a> {
             row.price_version,
             row.started_at_ms,
         ];
-        execute(self.transaction, ADD_HOLD, parameters).map(|_| ())
+        self.statements.execute(ADD_HOLD, parameters).map(|_| ())
     }
 
-    fn checkpoint(&self, row: &CheckpointRow) -> Result<(), StoreError> {
+    fn checkpoint(&mut self, row: &CheckpointRow) -> Result<(), StoreError> {
         let parameters = params![
             row.request.0.as_bytes(),
             row.hold.0,
@@ -123,25 +141,24 @@ impl<'a> Posting<'a> {
             stored(row.input_tokens),
             stored(row.output_tokens),
         ];
-        execute(self.transaction, UPDATE_HOLD, parameters).map(|_| ())
+        self.statements.execute(UPDATE_HOLD, parameters).map(|_| ())
     }
 
     /// Its record says so, or after that was pruned its charge does.
-    fn is_settled(&self, request: RequestId) -> Result<bool, StoreError> {
-        let found = first(self.transaction, IS_SETTLED, [request.0.as_bytes()], |_| Ok(()))?;
-        Ok(found.is_some())
+    fn is_settled(&mut self, request: RequestId) -> Result<bool, StoreError> {
+        self.statements.get(IS_SETTLED)?.exists([request.0.as_bytes()]).map_err(fault)
     }
 
     /// False if it was there.
-    fn record(&mut self, row: &RequestRow) -> Result<bool, StoreError> {
+    fn record(&mut self, row: &RequestRow, named: &Named) -> Result<bool, StoreError> {
         let parameters = params![
             row.request.0.as_bytes(),
             row.account.0,
             row.key.0,
-            self.words.id(self.transaction, &row.endpoint)?,
-            self.words.id(self.transaction, &row.model)?,
-            self.words.id(self.transaction, &row.upstream)?,
-            self.words.id(self.transaction, &row.price_version)?,
+            named.endpoint,
+            named.model,
+            named.upstream,
+            named.price_version,
             row.status,
             row.outcome.as_str(),
             row.estimated,
@@ -158,7 +175,7 @@ impl<'a> Posting<'a> {
             row.ttft_ms,
             row.duration_ms,
         ];
-        execute(self.transaction, ADD_REQUEST, parameters).map(|added| added > 0)
+        self.statements.execute(ADD_REQUEST, parameters).map(|added| added > 0)
     }
 
     /// False if it was there.
@@ -167,7 +184,7 @@ impl<'a> Posting<'a> {
         let balance = self.balance(row.account)?;
         let balance_after = balance.now.checked_add(amount).ok_or_else(too_large)?;
         let parameters = params![row.account.0, amount, balance_after, row.request.0.as_bytes(), at_ms];
-        if execute(self.transaction, ADD_CHARGE, parameters)? == 0 {
+        if self.statements.execute(ADD_CHARGE, parameters)? == 0 {
             return Ok(false);
         }
         self.balance(row.account)?.now = balance_after;
@@ -185,9 +202,8 @@ impl<'a> Posting<'a> {
         Ok(self.balances.get_mut(&account.0).expect("it was put in just above"))
     }
 
-    fn count(&mut self, row: &RequestRow) -> Result<(), StoreError> {
-        let model = self.words.id(self.transaction, &row.model)?;
-        let upstream = self.words.id(self.transaction, &row.upstream)?;
+    fn count(&mut self, row: &RequestRow, named: &Named) -> Result<(), StoreError> {
+        let Named { model, upstream, .. } = *named;
         let minute = row.started_at_ms.div_euclid(MINUTE_MS);
         let AccountId(account) = row.account;
         let KeyId(key) = row.key;
@@ -199,6 +215,51 @@ impl<'a> Posting<'a> {
             self.spans.entry(all).or_default().add(&totals)?;
         }
         Ok(())
+    }
+}
+
+/// The statements of each request, looked up once per group: by its text, which is long, a look-up costs as much as the
+/// row that it finds.
+struct Statements<'a> {
+    transaction: &'a Transaction<'a>,
+    ready: Vec<(&'static str, CachedStatement<'a>)>,
+}
+
+impl<'a> Statements<'a> {
+    fn get(&mut self, sql: &'static str) -> Result<&mut CachedStatement<'a>, StoreError> {
+        // The same text is at the same place; were it not, it would be compiled once more and do the same.
+        let at = match self.ready.iter().position(|(known, _)| std::ptr::eq(*known, sql)) {
+            Some(at) => at,
+            None => {
+                self.ready.push((sql, self.transaction.prepare_cached(sql).map_err(fault)?));
+                self.ready.len() - 1
+            }
+        };
+        Ok(&mut self.ready[at].1)
+    }
+
+    fn execute(&mut self, sql: &'static str, parameters: impl Params) -> Result<usize, StoreError> {
+        self.get(sql)?.execute(parameters).map_err(fault)
+    }
+}
+
+/// The words of a request's record, by their ids.
+struct Named {
+    endpoint: i64,
+    model: i64,
+    upstream: i64,
+    price_version: i64,
+}
+
+impl Named {
+    fn of(row: &RequestRow, words: &mut Words, transaction: &Transaction<'_>) -> Result<Named, StoreError> {
+        let mut id = |text| words.id(transaction, text);
+        Ok(Named {
+            endpoint: id(&row.endpoint)?,
+            model: id(&row.model)?,
+            upstream: id(&row.upstream)?,
+            price_version: id(&row.price_version)?,
+        })
     }
 }
 
@@ -286,6 +347,8 @@ fn too_large() -> StoreError {
     StoreError::Refused("the amount is beyond what a balance can hold".into())
 }
 
+const END_HOLD: &str = "DELETE FROM hold WHERE request = ?1";
+
 const ADD_HOLD: &str = "
     INSERT INTO hold (request, account, key, endpoint, model, streamed, amount, price_version, started_at_ms)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (request) DO NOTHING";
@@ -314,28 +377,28 @@ const KEY_USED: &str = "
     UPDATE api_key SET last_used_at_ms = ?2 WHERE id = ?1 AND (last_used_at_ms IS NULL OR last_used_at_ms < ?2)";
 
 const ADD_TO_DAY: &str = "
+    UPDATE usage_day SET
+        requests = requests + ?6, errors = errors + ?7, input_tokens = input_tokens + ?8,
+        cached_input_tokens = cached_input_tokens + ?9, output_tokens = output_tokens + ?10,
+        reasoning_tokens = reasoning_tokens + ?11, charge = charge + ?12, cost = cost + ?13
+    WHERE day = ?1 AND account = ?2 AND key = ?3 AND model = ?4 AND upstream = ?5";
+
+const NEW_DAY: &str = "
     INSERT INTO usage_day (day, account, key, model, upstream, requests, errors, input_tokens, cached_input_tokens,
                            output_tokens, reasoning_tokens, charge, cost)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-    ON CONFLICT (day, account, key, model, upstream) DO UPDATE SET
-        requests = requests + excluded.requests, errors = errors + excluded.errors,
-        input_tokens = input_tokens + excluded.input_tokens,
-        cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
-        output_tokens = output_tokens + excluded.output_tokens,
-        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge,
-        cost = cost + excluded.cost";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 const ADD_TO_SPAN: &str = "
+    UPDATE usage_span SET
+        requests = requests + ?7, errors = errors + ?8, input_tokens = input_tokens + ?9,
+        cached_input_tokens = cached_input_tokens + ?10, output_tokens = output_tokens + ?11,
+        reasoning_tokens = reasoning_tokens + ?12, charge = charge + ?13, cost = cost + ?14
+    WHERE span = ?1 AND nth = ?2 AND account = ?3 AND key = ?4 AND model = ?5 AND upstream = ?6";
+
+const NEW_SPAN: &str = "
     INSERT INTO usage_span (span, nth, account, key, model, upstream, requests, errors, input_tokens,
                             cached_input_tokens, output_tokens, reasoning_tokens, charge, cost)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-    ON CONFLICT (span, nth, account, key, model, upstream) DO UPDATE SET
-        requests = requests + excluded.requests, errors = errors + excluded.errors,
-        input_tokens = input_tokens + excluded.input_tokens,
-        cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
-        output_tokens = output_tokens + excluded.output_tokens,
-        reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, charge = charge + excluded.charge,
-        cost = cost + excluded.cost";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 /// The account, and the key, of those totals in `usage_span` that are of all of them.
 pub(super) const EVERYBODY: i64 = 0;
