@@ -58,6 +58,13 @@ check: setup ## Format, lints, example configurations
 bench: setup ## Criterion benches of the hot path
 	cargo bench --locked --bench understand --bench meter --bench price --bench admit --bench ledger
 
+.PHONY: bench-check bench-baseline
+bench-check: ## Whether the hot path needs more instructions than it did (needs valgrind, else it says so)
+	cargo test --locked --bench instructions
+
+bench-baseline: ## Take today's counts as what it may need
+	cargo test --locked --bench instructions -- save
+
 # Builds the gateway too, and measures that. Each of a thousand streams is two open files.
 .PHONY: load
 load: setup ## The whole gateway under load, beside a bare proxy (and nginx, if it is installed)

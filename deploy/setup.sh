@@ -16,6 +16,7 @@ if [ "${1:-}" = test ]; then
   need node nodejs
   need npm npm
   need curl curl
+  need valgrind valgrind # counts instructions for `make bench-check`
   # The console's tests drive any of these browsers.
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
     missing+=(chromium)
