@@ -43,10 +43,10 @@ pub(super) async fn receive(
     let presented = head::presented(request);
     if let Route::Proxy(endpoint) = route {
         exchange.dialect = endpoint.dialect().unwrap_or(Dialect::Chat);
+        let caller = exchange.authenticate(presented, address)?;
         if exchange.dialect == Dialect::Messages {
             exchange.anthropic = head::for_anthropic(request)?;
         }
-        let caller = exchange.authenticate(presented, address)?;
         return take_in(pipeline, session, exchange, endpoint, &caller).await;
     }
     let caller = authenticate(pipeline, presented, address, exchange.started_at_ms)?;

@@ -275,6 +275,8 @@ pub const KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::catalog::{Dialect, UpstreamKind};
+    use crate::protocol::convert::{self, Target};
 
     fn chunk(text: &str) -> Option<Bytes> {
         Some(Bytes::copy_from_slice(text.as_bytes()))
@@ -313,6 +315,44 @@ mod tests {
         let mut later = Meter::stream(Endpoint::ChatCompletions, false, now);
         later.feed(chunk(CONTENT), false, now);
         assert_eq!(later.feed(chunk(error), false, now), Step::Cut(Bytes::new()));
+    }
+
+    #[test]
+    fn a_converted_stream_is_the_same_however_it_is_cut() {
+        let now = Instant::now();
+        let question = br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+        let target = Target {
+            dialect: Dialect::Chat,
+            kind: UpstreamKind::Openai,
+            model: "m",
+            max_output_tokens: 9,
+            inject_usage: true,
+        };
+        let back = convert::request(Dialect::Messages, question, &target).unwrap().back;
+        let shown = Shown { id: "1".into(), model: "m".into(), created_at: 1 };
+        let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\n";
+        let stop = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+        let stream = [": waiting\n\n", CONTENT, stop, usage, "data: [DONE]\n\n"].concat();
+        let told = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let mut meter = Meter::stream(Endpoint::ChatCompletions, true, now).told(Some(back.stream(&shown)));
+            let mut told = Vec::new();
+            for piece in pieces {
+                let Step::Pass(out) = meter.feed(Some(Bytes::copy_from_slice(piece)), false, now) else { panic!() };
+                told.extend_from_slice(&out);
+            }
+            let Step::Pass(out) = meter.feed(None, true, now) else { panic!("it is whole") };
+            told.extend_from_slice(&out);
+            assert_eq!(meter.facts().unwrap().usage.as_ref().map(|usage| usage.output_text), Some(1));
+            String::from_utf8(told).unwrap()
+        };
+        let whole = told(&mut [stream.as_bytes()].into_iter());
+        assert!(whole.starts_with(":\n\n") && whole.contains("\n\nevent: message_start\n"), "{whole}");
+        assert!(whole.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), "{whole}");
+        assert_eq!(told(&mut stream.as_bytes().chunks(1)), whole);
+        for cut in 1..stream.len() {
+            let (before, after) = stream.as_bytes().split_at(cut);
+            assert_eq!(told(&mut [before, after].into_iter()), whole, "cut at {cut}");
+        }
     }
 
     #[test]

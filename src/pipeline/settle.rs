@@ -61,14 +61,15 @@ pub fn usage_so_far(exchange: &Exchange) -> (Usage, bool) {
     }
     match &facts.usage {
         Some(reported) => {
-            let mut usage = reported.clone();
+            let (mut usage, mut estimated) = (reported.clone(), false);
             if cut && !facts.done_seen && !facts.finish_seen {
                 // A cumulative report lags behind what was delivered.
-                let counted = estimated_output(exchange, facts);
-                usage.output_text = usage.output_text.max(counted.saturating_sub(usage.output_reasoning));
+                let counted = estimated_output(exchange, facts).saturating_sub(usage.output_reasoning);
+                estimated = counted > usage.output_text;
+                usage.output_text = usage.output_text.max(counted);
             }
             name_images(exchange, &mut usage);
-            (usage, false)
+            (usage, estimated)
         }
         None if facts.content_begun || facts.text_bytes > 0 => {
             let usage = Usage {
