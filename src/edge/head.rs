@@ -42,7 +42,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 /// Whether the client speaks to us as to Anthropic, as far as its head tells.
 pub fn is_anthropic(head: &RequestHeader) -> bool {
     let path = raw_path(head);
-    head.headers.contains_key(VERSION) || path.ends_with("/messages") || path.ends_with("/messages/count_tokens")
+    head.headers.contains_key(&VERSION) || path.ends_with("/messages") || path.ends_with("/messages/count_tokens")
 }
 
 /// What of the head is for an upstream that speaks Anthropic's dialect.
@@ -50,7 +50,7 @@ pub fn is_anthropic(head: &RequestHeader) -> bool {
 /// # Errors
 /// 400 for a header that is no plain text, or longer than anybody needs.
 pub fn for_anthropic(head: &RequestHeader) -> Result<AnthropicHead, ApiError> {
-    let joined = |name: &str| -> Result<Option<String>, ApiError> {
+    let joined = |name: &HeaderName| -> Result<Option<String>, ApiError> {
         let wrong = || ApiError::invalid(format!("The header '{name}' must be plain text of at most 1024 bytes."));
         let mut values = Vec::new();
         for value in head.headers.get_all(name) {
@@ -62,8 +62,8 @@ pub fn for_anthropic(head: &RequestHeader) -> Result<AnthropicHead, ApiError> {
     };
     let query = head.uri.query().unwrap_or_default();
     Ok(AnthropicHead {
-        version: joined(VERSION)?,
-        beta: joined(BETA)?,
+        version: joined(&VERSION)?,
+        beta: joined(&BETA)?,
         beta_in_query: query.split('&').any(|pair| pair == "beta=true"),
     })
 }
@@ -84,8 +84,8 @@ pub fn raw_path(head: &RequestHeader) -> &str {
     std::str::from_utf8(path).unwrap_or("*")
 }
 
-const VERSION: &str = "anthropic-version";
-const BETA: &str = "anthropic-beta";
+static VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+static BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const PASSED_BYTES_MAX: usize = 1_024;
 static KEY_HEADERS: [HeaderName; 3] = [
     HeaderName::from_static("x-api-key"),

@@ -981,3 +981,72 @@ async fn what_is_too_long_to_be_converted_is_not_waited_for() {
     assert_eq!(gateway.balance("alice").0, "100");
     gateway.audit();
 }
+
+#[tokio::test]
+async fn a_converted_stream_ends_where_the_money_does() {
+    // Ten bytes an event, each when the one before has reached the client; a hold of ten tokens, extended as it goes.
+    for (client, upstream_speaks, kind) in [
+        (Messages, Chat, "billing_error"),
+        (Responses, Chat, "insufficient_balance"),
+        (Chat, Messages, "insufficient_balance"),
+    ] {
+        let (mut reply, mut signals) = (Reply::stream_head(), Vec::new());
+        let events: Vec<String> = match upstream_speaks {
+            Chat => (0..40).map(|_| upstream::delta_event("0123456789")).collect(),
+            _ => message_events(&["0123456789"; 40], &json!({"input_tokens": 1})),
+        };
+        for event in events {
+            let seen = Signal::new();
+            reply = reply.then_chunk(event).wait(&seen);
+            signals.push(seen);
+        }
+        let upstream = Upstream::always(reply.hang());
+        let config = chain(&[(&upstream, upstream_speaks)])
+            .price(r#"{input: "0", output: "100"}"#)
+            .chat_model("output_hold: 10");
+        let gateway = Gateway::start(&config);
+        let poor = gateway.new_account("poor", "0.004");
+        gateway.await_key(&poor).await;
+        let mut asked = client.question(true);
+        for maximum in ["max_tokens", "max_output_tokens"] {
+            asked.as_object_mut().unwrap().remove(maximum);
+        }
+        let mut connection = gateway.connect().await;
+        connection.send(post(client.path(), &poor.secret, asked.to_string())).await;
+        let head = connection.head().await;
+        assert_eq!(head.status(), 200);
+        let mut signals = signals.into_iter();
+        let mut text = String::new();
+        loop {
+            // The next event comes when the client has all of those before.
+            match tokio::time::timeout(QUIET, connection.piece()).await {
+                Ok(Ok(Some(piece))) => text.push_str(std::str::from_utf8(&piece).unwrap()),
+                Ok(_) => break,
+                Err(_) => signals.next().expect("the money ends before the stream").set(),
+            }
+        }
+        let pieces = text.matches("0123456789").count();
+        assert!((4..=17).contains(&pieces), "{client:?}: {pieces} pieces of two and a half tokens for 40: {text}");
+        let error: Value = serde_json::from_str(text.trim_end().rsplit_once("data: ").unwrap().1).unwrap();
+        assert_eq!(error["error"]["type"], kind, "{text}");
+        let record = gateway.record(&head).await;
+        assert_eq!([&record["outcome"], &record["estimated"]], [&json!("upstream_cut"), &json!(true)], "{record:#}");
+        let left: f64 = gateway.balance("poor").0.parse().unwrap();
+        assert!((0.0..0.004).contains(&left), "{left}");
+        gateway.audit();
+    }
+}
+
+#[tokio::test]
+async fn a_converted_answer_ends_with_the_connection_for_clients_that_read_no_chunks() {
+    let upstream = Messages.upstream();
+    let gateway = Gateway::start(&chain(&[(&upstream, Messages)]));
+    let asked = String::from_utf8(post("/v1/chat/completions", &gateway.key.secret, Chat.question(false).to_string()));
+    let mut connection = gateway.connect().await;
+    connection.send(asked.unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1)).await;
+    let answer = connection.answer().await.expect(200);
+    assert_eq!((answer.header("transfer-encoding"), answer.header("content-length")), (None, None));
+    assert_eq!(answer.content(), "hello");
+}
+
+const QUIET: std::time::Duration = std::time::Duration::from_millis(20);
