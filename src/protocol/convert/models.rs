@@ -45,6 +45,24 @@ pub(super) fn thinks_adaptively(model: &str) -> bool {
     model.contains("claude") && !is_first_four && !WITH_BUDGET.iter().any(|old| model.contains(old))
 }
 
+/// Which of temperature and top-p a model of the Messages API takes. Claude takes one at a time, and none from 4.7 on.
+pub(super) fn takes_sampling(model: &str) -> Sampling {
+    if !model.contains("claude") {
+        Sampling::Both
+    } else if thinks_adaptively(model) && !model.replace('.', "-").contains("-4-6") {
+        Sampling::Neither
+    } else {
+        Sampling::Either
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sampling {
+    Both,
+    Either,
+    Neither,
+}
+
 /// Whether a model signs its calls, and wants them back signed.
 pub(super) fn signs_calls(model: &str) -> bool {
     base_name(model).starts_with("gemini")
@@ -100,6 +118,19 @@ mod tests {
             "kimi-k2",
         ] {
             assert!(!thinks_adaptively(model), "{model}");
+        }
+    }
+
+    #[test]
+    fn names_tell_who_takes_a_temperature() {
+        for (model, takes) in [
+            ("claude-opus-4-7", Sampling::Neither),
+            ("claude-haiku-5-5", Sampling::Neither),
+            ("anthropic/claude-sonnet-4.6", Sampling::Either),
+            ("claude-sonnet-4-5", Sampling::Either),
+            ("glm-5", Sampling::Both),
+        ] {
+            assert_eq!(takes_sampling(model), takes, "{model}");
         }
     }
 }

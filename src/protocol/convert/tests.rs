@@ -13,7 +13,7 @@ use crate::core::catalog::{Dialect, UpstreamKind};
 
 /// An upstream of this dialect whose model reasons and thinks adaptively, as far as names tell.
 fn target(dialect: Dialect) -> Target<'static> {
-    let model = if dialect == Dialect::Messages { "claude-sonnet-5" } else { "gpt-5.4" };
+    let model = if dialect == Dialect::Messages { "claude-sonnet-4-6" } else { "gpt-5.4" };
     Target { dialect, kind: UpstreamKind::Openai, model, max_output_tokens: 8_192, inject_usage: true }
 }
 

@@ -6,11 +6,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::core::api_error::ApiError;
+use crate::protocol::convert::Target;
 use crate::protocol::convert::conversation::{
     BUDGET_MIN, Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, arguments_object, unsigned_id,
 };
 use crate::protocol::convert::fields::{Dropped, cannot_carry, wrong};
-use crate::protocol::convert::{Target, models};
+use crate::protocol::convert::models::{self, Sampling};
 
 #[derive(Serialize)]
 pub(in crate::protocol::convert) struct Request<'a> {
@@ -100,7 +101,7 @@ struct ChoiceFields<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Thinking {
-    Adaptive,
+    Adaptive { display: &'static str },
     Enabled { budget_tokens: u64 },
     Disabled,
 }
@@ -126,11 +127,7 @@ pub(in crate::protocol::convert) fn write<'a>(
 ) -> Result<Request<'a>, ApiError> {
     let max_tokens = asked.max_output_tokens.unwrap_or(target.max_output_tokens);
     let (thinking, effort) = think(&mut asked, max_tokens, target.model, dropped);
-    if let Some(temperature) = asked.temperature
-        && temperature.get().parse::<f64>().is_ok_and(|value| value > 1.0)
-    {
-        return Err(wrong("temperature", "at most 1 for this model"));
-    }
+    sample(&mut asked, target.model, dropped)?;
     if asked.verbosity.is_some() {
         dropped.note("verbosity");
     }
@@ -274,14 +271,33 @@ fn think(
         dropped.note(field);
         return (None, None);
     }
-    for (knob, name) in [(&mut asked.temperature, "temperature"), (&mut asked.top_p, "top_p")] {
-        if knob.take().is_some() {
-            dropped.note(name);
-        }
-    }
+    drop_hint(&mut asked.temperature, "temperature", dropped);
+    drop_hint(&mut asked.top_p, "top_p", dropped);
     if !thinks_adaptively {
         return (Some(Thinking::Enabled { budget_tokens: budget }), None);
     }
     let word = if effort == Effort::Minimal { Effort::Low } else { effort }.word();
-    (Some(Thinking::Adaptive), Some(word))
+    // Who asks for an effort has shown an interest in the thoughts; newer models hide them unless told.
+    (Some(Thinking::Adaptive { display: "summarized" }), Some(word))
+}
+
+/// Leaves out the sampling knobs that the model does not take.
+fn sample(asked: &mut Conversation, model: &str, dropped: &mut Dropped) -> Result<(), ApiError> {
+    let takes = models::takes_sampling(model);
+    if takes == Sampling::Neither {
+        drop_hint(&mut asked.temperature, "temperature", dropped);
+    }
+    if takes == Sampling::Neither || takes == Sampling::Either && asked.temperature.is_some() {
+        drop_hint(&mut asked.top_p, "top_p", dropped);
+    }
+    match asked.temperature.map(|temperature| temperature.get().parse::<f64>()) {
+        Some(Ok(temperature)) if temperature > 1.0 => Err(wrong("temperature", "at most 1 for this model")),
+        _ => Ok(()),
+    }
+}
+
+fn drop_hint<T>(hint: &mut Option<T>, name: &'static str, dropped: &mut Dropped) {
+    if hint.take().is_some() {
+        dropped.note(name);
+    }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{convert, refused, shown, target, way_back};
+use crate::core::api_error::ApiError;
 use crate::core::catalog::Dialect::{Chat, Messages, Responses};
 use crate::protocol::convert::request;
 
@@ -35,7 +36,7 @@ fn a_tool_loop_goes_from_chat_to_messages() {
     assert_eq!(
         converted,
         json!({
-            "model": "claude-sonnet-5", "max_tokens": 8192, "stream": true,
+            "model": "claude-sonnet-4-6", "max_tokens": 8192, "stream": true,
             "system": [{"type": "text", "text": "Be brief."}],
             "messages": [
                 {"role": "user", "content": [
@@ -176,10 +177,16 @@ fn effort_becomes_thinking_where_its_conditions_hold() {
         (body["thinking"].clone(), body["output_config"]["effort"].clone(), converted.dropped)
     };
     let none = || Value::Null;
-    assert_eq!(ask("claude-sonnet-5", json!({})), (json!({"type": "adaptive"}), json!("high"), vec![]));
+    assert_eq!(
+        ask("claude-sonnet-5", json!({})),
+        (json!({"type": "adaptive", "display": "summarized"}), json!("high"), vec![])
+    );
     let hot = ask("claude-sonnet-5", json!({"temperature": 0.5, "top_p": 0.5}));
-    assert_eq!(hot, (json!({"type": "adaptive"}), json!("high"), vec!["temperature", "top_p"]));
-    let forced = ask("claude-sonnet-5", json!({"tool_choice": "required", "temperature": 0.5}));
+    assert_eq!(
+        hot,
+        (json!({"type": "adaptive", "display": "summarized"}), json!("high"), vec!["temperature", "top_p"])
+    );
+    let forced = ask("claude-sonnet-4-6", json!({"tool_choice": "required", "temperature": 0.5}));
     assert_eq!(forced, (none(), none(), vec!["reasoning_effort"]));
     let off = ask("claude-sonnet-5", json!({"reasoning_effort": "none"}));
     assert_eq!(off, (json!({"type": "disabled"}), none(), vec![]));
@@ -194,7 +201,7 @@ fn effort_becomes_thinking_where_its_conditions_hold() {
         {"role": "tool", "tool_call_id": "a", "content": "1"},
     ]});
     assert_eq!(ask("claude-sonnet-4-5", looped.clone()), (none(), none(), vec!["reasoning_effort"]));
-    assert_eq!(ask("claude-opus-4-8", looped).0, json!({"type": "adaptive"}));
+    assert_eq!(ask("claude-opus-4-8", looped).0, json!({"type": "adaptive", "display": "summarized"}));
 }
 
 #[test]
@@ -470,4 +477,25 @@ fn a_signed_call_comes_back_signed_to_who_signs_and_to_nobody_else() {
     let responses = to(Responses, "gpt-5.4");
     assert_eq!(responses["input"][0]["call_id"], "function-call-1");
     assert_eq!(responses["input"][2]["call_id"], "function-call-1");
+}
+
+#[test]
+fn a_model_gets_the_sampling_knobs_that_it_takes() {
+    let ask = |model: &'static str, body: Value| {
+        let mut all = json!({"model": "m", "messages": [{"role": "user", "content": "x"}]});
+        all.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        let mut to = target(Messages);
+        to.model = model;
+        let converted = request(Chat, all.to_string().as_bytes(), &to)?;
+        let body: Value = serde_json::from_slice(&converted.body).unwrap();
+        Ok::<_, ApiError>((body["temperature"].clone(), body["top_p"].clone(), converted.dropped))
+    };
+    let both = json!({"temperature": 0.2, "top_p": 0.9});
+    assert_eq!(ask("glm-5", both.clone()).unwrap(), (json!(0.2), json!(0.9), vec![]));
+    assert_eq!(ask("claude-sonnet-4-5", both.clone()).unwrap(), (json!(0.2), Value::Null, vec!["top_p"]));
+    assert_eq!(ask("claude-sonnet-4-5", json!({"top_p": 0.9})).unwrap(), (Value::Null, json!(0.9), vec![]));
+    let none = (Value::Null, Value::Null, vec!["temperature", "top_p"]);
+    assert_eq!(ask("claude-opus-5", both).unwrap(), none);
+    assert!(ask("claude-opus-5", json!({"temperature": 2})).is_ok());
+    assert!(ask("glm-5", json!({"temperature": 2})).is_err());
 }
