@@ -170,10 +170,13 @@ pub struct Paging {
     pub form: Form,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     Json,
-    Csv,
+    Csv {
+        /// Where the same spreadsheet goes on, up to the cursor: `/api/keys?q=a&after=`.
+        onward: String,
+    },
 }
 
 #[derive(serde::Deserialize)]
@@ -193,17 +196,22 @@ impl<S: Sync> FromRequestParts<S> for Paging {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(Problem::invalid_field("limit", format!("is from 1 to {LIMIT_MAX}")));
         }
-        let form = form_of(&parts.headers);
-        let limit = if form == Form::Csv { CSV_ROWS_MAX } else { limit };
+        let form = form_of(parts);
+        let limit = if form == Form::Json { limit } else { CSV_ROWS_MAX };
         Ok(Paging { page: Page { after: after.filter(|after| !after.is_empty()), limit }, form })
     }
 }
 
 /// A spreadsheet for whoever names `text/csv` first.
-fn form_of(headers: &HeaderMap) -> Form {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+fn form_of(parts: &Parts) -> Form {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first = accept.split([',', ';']).next().unwrap_or_default().trim();
-    if first.eq_ignore_ascii_case("text/csv") { Form::Csv } else { Form::Json }
+    if !first.eq_ignore_ascii_case("text/csv") {
+        return Form::Json;
+    }
+    let own = parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_paging(pair));
+    let query: String = own.flat_map(|pair| [pair, "&"]).collect();
+    Form::Csv { onward: format!("{}?{query}after=", parts.uri.path()) }
 }
 
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -264,7 +272,9 @@ mod tests {
         assert_eq!(found, Paging { page: page(Some("req_1"), 200), form: Form::Json });
         assert_eq!(paging("/x", "").await.unwrap().page, page(None, 50));
         let csv = paging("/x?limit=3", "text/csv, */*").await.unwrap();
-        assert_eq!(csv, Paging { page: page(None, 10_000), form: Form::Csv });
+        assert_eq!(csv, Paging { page: page(None, 10_000), form: Form::Csv { onward: "/x?after=".into() } });
+        let onward = paging("/x?q=1&after=req_1&limit=9&m=%3E", "text/csv").await.unwrap().form;
+        assert_eq!(onward, Form::Csv { onward: "/x?q=1&m=%3E&after=".into() });
         for wrong in ["0", "201", "-1", "1e3", "99999999999", "x"] {
             assert!(paging(&format!("/x?limit={wrong}"), "").await.is_err(), "{wrong}");
         }

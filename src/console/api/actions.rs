@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::schema::{ListOf, NotRead, PagingParams};
 use crate::console::Console;
 use crate::console::input::{Nothing, Paging, Query};
-use crate::console::listing::list;
+use crate::console::listing::{self, list};
 use crate::console::problem::Problem;
 use crate::store::contract::console::ActionRow;
 use crate::store::view::seconds;
@@ -63,7 +63,7 @@ pub(super) async fn list_actions(
     Query(Nothing {}): Query<Nothing>,
     paging: Paging,
 ) -> Result<Response, Problem> {
-    let found = console.report(move |reports| reports.actions(&paging.page)).await?;
+    let found = listing::read(&console, &paging, |reports, page| reports.actions(page)).await?;
     let data = found.rows.iter().map(ActionView::from).collect();
     Ok(list(paging.form, "actions", &COLUMNS, data, found.next))
 }

@@ -12,7 +12,7 @@ use super::schema::{IdempotencyParams, ListOf, NotDone, NotRead, PagingParams};
 use super::{answer, field, reach};
 use crate::console::caller::Caller;
 use crate::console::input::{Asked, CSV_ROWS_MAX, Paging, Query};
-use crate::console::listing::list;
+use crate::console::listing::{self, list};
 use crate::console::problem::Problem;
 use crate::console::{Console, Done, now_ms};
 use crate::core::money::Nano;
@@ -126,7 +126,7 @@ pub(super) async fn list_codes(
     paging: Paging,
 ) -> Result<Response, Problem> {
     let (filter, now_ms) = (CodeFilter { state: query.state, name: query.name }, now_ms());
-    let found = console.report(move |reports| reports.codes(&filter, &paging.page, now_ms)).await?;
+    let found = listing::read(&console, &paging, move |reports, page| reports.codes(&filter, page, now_ms)).await?;
     let data = found.rows.iter().map(|row| CodeView::new(row, None, now_ms)).collect();
     Ok(list(paging.form, "redeem-codes", &COLUMNS, data, found.next))
 }

@@ -9,7 +9,7 @@ use super::schema::{IdempotencyParams, ListOf, NotDone, NotRead, PagingParams};
 use super::{answer, field, reach};
 use crate::console::caller::Caller;
 use crate::console::input::{Asked, Paging, Query};
-use crate::console::listing::list;
+use crate::console::listing::{self, list};
 use crate::console::problem::Problem;
 use crate::console::{Console, Done, now_ms};
 use crate::core::money::Nano;
@@ -110,7 +110,7 @@ pub(super) async fn list_ledger(
 }
 
 async fn entries(console: &Console, filter: LedgerFilter, paging: Paging) -> Result<Response, Problem> {
-    let found = console.report(move |reports| reports.ledger(&filter, &paging.page)).await?;
+    let found = listing::read(console, &paging, move |reports, page| reports.ledger(&filter, page)).await?;
     let data = found.rows.iter().map(Entry::from).collect();
     Ok(list(paging.form, "ledger", &COLUMNS, data, found.next))
 }

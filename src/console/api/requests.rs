@@ -10,7 +10,7 @@ use super::{answer, field, reach};
 use crate::console::Console;
 use crate::console::caller::Caller;
 use crate::console::input::{Paging, Query};
-use crate::console::listing::list;
+use crate::console::listing::{self, list};
 use crate::console::problem::Problem;
 use crate::core::admin_token::Scope;
 use crate::core::bill::{Bill, Item, Line};
@@ -30,7 +30,8 @@ pub(super) struct RequestsQuery {
     model: Option<String>,
     /// Operators only.
     upstream: Option<String>,
-    #[param(example = "chat/completions")]
+    /// As records show it.
+    #[param(example = "chat_completions")]
     endpoint: Option<String>,
     #[param(example = 200)]
     status: Option<u16>,
@@ -76,7 +77,7 @@ pub(super) async fn list_requests(
         since_ms: field::moment_ms("since", query.since.as_deref())?,
         until_ms: field::moment_ms("until", query.until.as_deref())?,
     };
-    let found = console.report(move |reports| reports.requests(&wanted, &paging.page)).await?;
+    let found = listing::read(&console, &paging, move |reports, page| reports.requests(&wanted, page)).await?;
     let data = found.rows.iter().map(|entry| shown(entry, &caller)).collect();
     Ok(list(paging.form, "requests", &COLUMNS, data, found.next))
 }

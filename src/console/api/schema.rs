@@ -15,7 +15,8 @@ pub struct ListOf<T> {
     next: Option<String>,
 }
 
-/// Which part of a list. With `Accept: text/csv` the answer is a spreadsheet of at most 10,000 rows.
+/// Which part of a list. With `Accept: text/csv` the answer is a spreadsheet of at most 10,000 rows;
+/// where there is more, its header `Link` (`rel="next"`) says where it goes on.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes what is read elsewhere")]

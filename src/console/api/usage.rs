@@ -112,7 +112,7 @@ pub(super) async fn usage(
             Row::new(row, group)
         })
         .collect();
-    if paging.form == Form::Csv {
+    if paging.form != Form::Json {
         let named: &[&str] = if query.by == UsageBy::Key { &[by, "name"] } else { &[by] };
         return Ok(list(paging.form, "usage", &[named, &COUNTS].concat(), data, None));
     }
