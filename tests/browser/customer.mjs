@@ -54,6 +54,11 @@ test('a code is redeemed once, however it is typed', async () => {
     const download = page.waitForEvent('download');
     await made.getByRole('button', { name: 'CSV' }).click();
     assert.equal((await download).suggestedFilename(), 'spring.csv');
+    // They can never be seen again: neither Escape nor a press beside the dialog may lose them.
+    await page.keyboard.press('Escape');
+    await page.mouse.click(5, 5);
+    assert.ok(await made.getByRole('button', { name: 'Done' }).isDisabled());
+    await made.getByLabel('I have stored them').check();
     await made.getByRole('button', { name: 'Done' }).click();
     [code] = codes;
     // One of the others is taken back.

@@ -95,6 +95,52 @@ test('requests are filtered in the address, and a reload keeps it', async () => 
   });
 });
 
+test('a search goes on where the server has not looked yet, and a cut file is told', async () => {
+  await as('ada', async ({ page }) => {
+    // More rows than one call looks through are too many to make here: the answers are.
+    let calls = 0;
+    await page.route(/\/api\/requests\?/, (route) => {
+      calls += 1;
+      if (route.request().headers().accept === 'text/csv') {
+        return route.fulfill({ contentType: 'text/csv', headers: { link: '</api/requests?after=x>; rel="next"' }, body: 'id\r\n' });
+      }
+      return route.fulfill({ json: { data: [], next: `part-${calls}` } });
+    });
+    await visit(page, '/requests?model=rare');
+    await page.getByText('Nothing found so far').waitFor();
+    assert.equal(calls, 10);
+    assert.equal(await page.getByText('Nothing matches').count(), 0);
+    await page.getByRole('button', { name: 'Show more' }).click();
+    await until('the next parts were asked for', async () => calls === 20);
+    await page.getByRole('button', { name: 'CSV' }).click();
+    await page.getByText('The file ends after 10,000 rows').waitFor();
+  });
+});
+
+test('a pasted key stays out of the address', async () => {
+  await as('ada', async ({ page, api }) => {
+    const made = await api('POST', '/api/keys', { name: 'pasted', account: 'harbour' });
+    const asked = [];
+    page.on('request', (request) => asked.push(decodeURIComponent(request.url())));
+    await visit(page, '/operate/keys');
+    await page.getByRole('searchbox').fill(made.key);
+    await until('its row alone is left', async () => (await page.getByRole('region', { name: 'Keys' }).locator('tbody tr').allInnerTexts()).join().startsWith('pasted'));
+    assert.equal(new URL(page.url()).searchParams.get('q'), made.prefix);
+    assert.deepEqual(asked.filter((url) => url.includes(made.key)), []);
+  });
+});
+
+test('days are days of UTC wherever their reader is', async () => {
+  await as('ada', async ({ page }) => {
+    await visit(page, '/usage');
+    const chart = page.locator('.chart-card');
+    await chart.getByRole('button', { name: 'Show as a table' }).click();
+    await chart.getByRole('columnheader', { name: 'Day (UTC)' }).waitFor();
+    const today = new Intl.DateTimeFormat('en-US', { month: 'short', day: 'numeric', timeZone: 'UTC' }).format(new Date());
+    assert.equal(await chart.locator('tbody td').first().innerText(), today);
+  }, { timezoneId: 'America/Los_Angeles' });
+});
+
 test('what was used is found by day, model and key, and leads to its requests', async () => {
   await as('ada', async ({ page }) => {
     await visit(page, '/usage');

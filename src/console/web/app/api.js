@@ -1,5 +1,6 @@
 // Talking to /api: one function, problem+json as an Error with a code, lists in pages, CSV downloads.
 import { t, has } from "./i18n.js";
+import { readOn } from "./paging.js";
 import { signal, useEffect, useReducer, useRef, useState } from "./ui.js";
 
 /** Set when the server says that nobody is signed in any more; the session watches it. */
@@ -100,10 +101,11 @@ export const post = (path, body, options) => api("POST", path, { ...options, bod
 export const patch = (path, body, options) => api("PATCH", path, { ...options, body });
 export const del = (path, options) => api("DELETE", path, options);
 
-/** Fetches a list as CSV and hands it to the browser as a file. */
+/** Fetches a list as CSV and hands it to the browser as a file; false if the list is longer than one file may be. */
 export async function downloadCsv(path, query, filename) {
   const response = await api("GET", path, { query, headers: { accept: "text/csv" }, raw: true });
   saveFile(filename, await response.blob());
+  return !/rel="?next/.test(response.headers.get("link") ?? "");
 }
 
 /** Offers text or a Blob as a download. */
@@ -167,7 +169,7 @@ export function usePages(path, { query, limit = 50 } = {}) {
     const abort = (current.current = new AbortController());
     setState((old) => (old.of === path ? { ...old, loading: true } : { of: path, rows: null, next: null, error: null, loading: true, slow: false }));
     const slow = setTimeout(() => setState((old) => ({ ...old, slow: true })), 150);
-    get(target, { query: { after }, signal: abort.signal })
+    readOn((from) => get(target, { query: { after: from }, signal: abort.signal }), after)
       .then((page) => setState((old) => ({ of: path, rows: after ? [...(old.rows ?? []), ...page.data] : page.data, next: page.next ?? null, error: null, loading: false, slow: false })))
       .catch((error) => error.name !== "AbortError" && setState((old) => ({ ...old, error, loading: false, slow: false })))
       .finally(() => clearTimeout(slow));

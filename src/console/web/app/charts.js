@@ -1,6 +1,6 @@
 // Time series: stacked areas or bars on uPlot's canvas, with words, tooltip and table in HTML.
 import uPlot from "../vendor/uplot.js";
-import { count, moment } from "./format.js";
+import { bucketMoment, count, moment } from "./format.js";
 import { lang, t } from "./i18n.js";
 import { isDark } from "./preferences.js";
 import { cls, html, useEffect, useMemo, useRef, useState } from "./ui.js";
@@ -31,7 +31,7 @@ export function TimeChart({ title, at, bucketS, series, kind = "area", format = 
   const [hidden, setHidden] = useState(() => new Set());
   const [asTable, setAsTable] = useState(false);
   const known = series.some((one) => one.values.some((value) => value));
-  const label = (i, style) => moment(at[i], style ?? (bucketS >= 86_400 ? "day" : "short"));
+  const label = (i) => bucketMoment(at[i], bucketS);
   const text = (one, i) => (one.show ? one.show(i) : show ? show(one, i) : format(one.values[i] ?? 0));
   const short = series.reduce((length, one) => length + (one.label ?? one.name).length + 6, 0) < 70;
   const toggle = (name) => {
@@ -50,15 +50,15 @@ export function TimeChart({ title, at, bucketS, series, kind = "area", format = 
     ${!known
       ? html`<${Empty} icon="chart-line" title=${t("chart.nothing")} />`
       : asTable
-        ? html`<${ChartTable} title=${title} at=${at} series=${series} label=${label} text=${text} total=${total} />`
+        ? html`<${ChartTable} title=${title} at=${at} bucketS=${bucketS} series=${series} label=${label} text=${text} />`
         : html`<${Plot} title=${title} at=${at} bucketS=${bucketS} series=${series} hidden=${hidden} kind=${kind} format=${format} height=${height} label=${label} text=${text} onPick=${onPick} total=${total} />`}
   </section>`;
 }
 
-function ChartTable({ title, at, series, label, text }) {
+function ChartTable({ title, at, bucketS, series, label, text }) {
   const filled = at.map((_, i) => i).filter((i) => series.some((one) => one.values[i])).reverse();
   return html`<div class="table-frame chart-table" tabindex="0" role="region" aria-label=${title}><table class="table">
-    <thead><tr><th scope="col">${t("chart.time")}</th>${series.map((one) => html`<th key=${one.name} scope="col" class="end">${one.label ?? one.name}</th>`)}</tr></thead>
+    <thead><tr><th scope="col">${t(bucketS >= 86_400 ? "chart.day" : "chart.time")}</th>${series.map((one) => html`<th key=${one.name} scope="col" class="end">${one.label ?? one.name}</th>`)}</tr></thead>
     <tbody>${filled.map((i) => html`<tr key=${i}><td class="number">${label(i)}</td>${series.map((one) => html`<td key=${one.name} class="end number">${text(one, i)}</td>`)}</tr>`)}</tbody>
   </table></div>`;
 }
@@ -94,12 +94,14 @@ function Plot({ title, at, bucketS, series, hidden, kind, format, height, label,
     const bars = kind === "bars";
     const paths = bars ? uPlot.paths.bars({ size: [0.72, 36], radius: 0 }) : kind === "steps" ? uPlot.paths.stepped({ align: -1 }) : at.length > 2 ? uPlot.paths.spline() : undefined;
     const order = seen.map((_, i) => i).reverse();
-    const axisLabel = (seconds, step) => moment(seconds * 1000, step >= 86_400 || bucketS >= 86_400 ? "day" : "minute");
+    const axisLabel = (seconds, step) => (step >= 86_400 && bucketS < 86_400 ? moment(seconds * 1000, "day") : bucketMoment(seconds * 1000, bucketS, "minute"));
     const width = Math.max(200, box.current.clientWidth);
     const options = {
       width,
       height,
       padding: [10, 14, 0, 0],
+      // An axis of days has its marks where those days begin.
+      tzDate: bucketS >= 86_400 ? (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC") : undefined,
       legend: { show: false },
       select: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },

@@ -97,12 +97,13 @@ const STYLES = {
   minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   date: { year: "numeric", month: "short", day: "numeric" },
   day: { month: "short", day: "numeric" },
+  utcday: { month: "short", day: "numeric", timeZone: "UTC" },
   short: { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   datetime: { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   full: { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
 };
 
-/** A moment in the viewer's zone: "time", "minute", "short", "day", "date", "datetime", "full", "log" or "relative". */
+/** A moment in the viewer's zone: "time", "minute", "short", "day", "utcday", "date", "datetime", "full", "log" or "relative". */
 export function moment(at, style = "datetime") {
   if (at == null) return NONE;
   const date = new Date(at);
@@ -113,6 +114,9 @@ export function moment(at, style = "datetime") {
   if (style === "logdate") return `${moment(at, "day")} ${moment(at, "time")}`;
   return formatter(Intl.DateTimeFormat, STYLES[style]).format(date);
 }
+
+/** When a bucket of a chart begins. Days are the books' own, which are days of UTC wherever the reader is. */
+export const bucketMoment = (at, bucketS, style = "short") => moment(at, bucketS >= 86_400 ? "utcday" : style);
 
 /** The same moment in UTC, for the hover. */
 export const utc = (at) => {

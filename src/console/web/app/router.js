@@ -1,4 +1,5 @@
 // Addresses and pages. The address is the state: filters live in the query, and every page can be linked to.
+import { withoutSecrets } from "./secrets.js";
 import { batch, signal } from "./ui.js";
 
 const pages = {};
@@ -87,7 +88,7 @@ export function setQuery(change, { replace = true } = {}) {
   const params = new URLSearchParams(location.search);
   for (const [name, value] of Object.entries(change)) {
     if (value === null || value === undefined || value === "") params.delete(name);
-    else params.set(name, String(value));
+    else params.set(name, withoutSecrets(String(value)));
   }
   const text = params.toString();
   navigate(location.pathname + (text ? `?${text}` : ""), { replace });

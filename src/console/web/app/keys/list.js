@@ -1,5 +1,5 @@
 // Keys in a table, with all that can be done to one. The same for a customer, an account's page and the operator's list.
-import { del, patch, post, sentence, usePages } from "../api.js";
+import { del, newIdempotencyKey, patch, post, sentence, usePages } from "../api.js";
 import { Button, IconButton } from "../components/button.js";
 import { Meter } from "../components/card.js";
 import { CopyField } from "../components/copy.js";
@@ -18,14 +18,15 @@ import { money, moment } from "../format.js";
 import { t } from "../i18n.js";
 import { ratio } from "../money.js";
 import { setQuery } from "../router.js";
+import { withoutSecrets } from "../secrets.js";
 import { baseUrl } from "../site.js";
-import { html, useState } from "../ui.js";
+import { html, useMemo, useState } from "../ui.js";
 import { KeyDrawer } from "./drawer.js";
 import { NewKeyNote } from "./shown.js";
 
 /** `account`: whose keys new ones become; `asked`: what the list is narrowed to; `bare`: without the page's head. */
 export function KeyList({ title, lead, account, asked, query, bare, everything }) {
-  const list = usePages("/api/keys", { query: { account: asked, q: query.q } });
+  const list = usePages("/api/keys", { query: { account: asked, q: query.q && withoutSecrets(query.q) } });
   const [editing, setEditing] = useState(null);
   const [shown, setShown] = useState(null);
   const [rotating, setRotating] = useState(null);
@@ -104,7 +105,9 @@ const columns = (everything, menu, edit) => [
 function Rotation({ target, onClose, onDone }) {
   const [keep, setKeep] = useState("24h");
   const form = useSending();
-  const submit = () => form.send(async () => onDone(await post(`/api/keys/${target.id}/rotate`, keep ? { keep_old: keep } : {})));
+  // Sent twice by a line that broke, it must not make two new texts of which the first is lost.
+  const once = useMemo(newIdempotencyKey, [target?.id, keep]);
+  const submit = () => form.send(async () => onDone(await post(`/api/keys/${target.id}/rotate`, keep ? { keep_old: keep } : {}, { idempotencyKey: once })));
   return html`<${Dialog} open=${Boolean(target)} onClose=${onClose} onSubmit=${submit} title=${target && t("keys.rotate.title", { name: target.name })} lead=${t("keys.rotate.words")}
     footer=${html`<${Button} onClick=${onClose}>${t("cancel")}<//><${Button} type="submit" kind="primary" busy=${form.busy}>${t("keys.rotate")}<//>`}>
     <${Field} label=${t("keys.rotate.keep")}><${Select} value=${keep} onChange=${setKeep} options=${["", "1h", "24h", "7d"].map((value) => ({ value, label: t(`keys.rotate.keep.${value || "none"}`) }))} /><//>

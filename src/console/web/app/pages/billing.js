@@ -1,9 +1,10 @@
 // Money: what is there, every movement of it, and codes to redeem.
-import { ApiError, downloadCsv, get, newIdempotencyKey, post, sentence, useApi, usePages } from "../api.js";
+import { ApiError, get, newIdempotencyKey, post, sentence, useApi, usePages } from "../api.js";
 import { redeemCode, balanceOverTime } from "../books.js";
 import { TimeChart } from "../charts.js";
 import { Button } from "../components/button.js";
 import { Card, Facts, Kpi, KpiStrip } from "../components/card.js";
+import { exportCsv } from "../components/export.js";
 import { Empty, ErrorNote } from "../components/feedback.js";
 import { Field, Input, useSending } from "../components/field.js";
 import { FilterBar } from "../components/filters.js";
@@ -141,13 +142,7 @@ export function LedgerTable({ path, query, file, everything }) {
     { id: "why", label: t("ledger.why"), wide: true, cell: (row) => (row.request_id ? html`<a class="mono" href=${`${everything ? "/operate/requests" : "/requests"}/${row.request_id}`}>${row.request_id}</a>` : (row.note ?? row.ref ?? NONE)) },
     { id: "seq", label: t("ledger.seq"), align: "end", quiet: true, cell: (row) => html`<span class="number">#${row.seq}</span>` },
   ].filter(Boolean);
-  const csv = async () => {
-    try {
-      await downloadCsv(path, { kind: query.kind }, file);
-    } catch (error) {
-      toast(sentence(error), { kind: "bad" });
-    }
-  };
+  const csv = () => exportCsv(path, { kind: query.kind }, file);
   return html`<${FilterBar} label=${t("ledger.filters")} filters=${[{ name: "kind", label: t("ledger.kind"), type: "select", options: KINDS.map((value) => ({ value, label: word("ledger.kind", value) })) }]}><${Button} icon="download" disabled=${!list.rows} onClick=${csv}>CSV<//><//>
     <div class="card card-flush"><${Table} label=${t("ledger.title")} columns=${columns} rows=${list.rows} state=${list} rowKey=${(row) => row.seq} isSelected=${(row) => String(row.seq) === query.entry}
       empty=${html`<${Empty} icon="scroll-text" title=${t("ledger.none")}>${t("ledger.none.lead")}<//>`} /></div>`;

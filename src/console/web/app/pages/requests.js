@@ -1,15 +1,16 @@
 // Requests: every call as the books have it, filtered in the address, followed live, opened in a drawer.
-import { address, downloadCsv, get, sentence, useApi, usePages } from "../api.js";
+import { address, get, useApi, usePages } from "../api.js";
 import { Button } from "../components/button.js";
+import { exportCsv } from "../components/export.js";
 import { Empty } from "../components/feedback.js";
 import { FilterBar } from "../components/filters.js";
 import { Page } from "../components/page.js";
 import { Chip, RequestState } from "../components/status.js";
 import { Table } from "../components/table.js";
 import { Id, Moment, Money } from "../components/text.js";
-import { toast } from "../components/toast.js";
 import { NONE, count, duration, moment } from "../format.js";
 import { t, word } from "../i18n.js";
+import { freshRows } from "../paging.js";
 import { navigate, setQuery } from "../router.js";
 import { ColumnPicker, useColumns } from "../requests/columns.js";
 import { RequestDrawer } from "../requests/drawer.js";
@@ -59,11 +60,7 @@ export function RequestList({ base, title, lead, id, query, everything }) {
   const filtered = ["key", "model", "upstream", "endpoint", "result", "range", "since", "until", "id"].some((name) => query[name]);
   const exportCsv = async () => {
     setExporting(true);
-    try {
-      await downloadCsv("/api/requests", wanted, "tollgate-requests.csv");
-    } catch (error) {
-      toast(sentence(error), { kind: "bad" });
-    }
+    await exportCsv("/api/requests", wanted, "tollgate-requests.csv");
     setExporting(false);
   };
   return html`<${Page} title=${title} lead=${lead}
@@ -84,7 +81,7 @@ export function RequestList({ base, title, lead, id, query, everything }) {
     <${Narrowed} query=${query} />
     <div class="card card-flush">
       ${live && !stop && html`<p class="live-note" role="status"><span class="live-dot" aria-hidden="true"></span>${t("requests.live.on")}</p>`}
-      <${Table} label=${title} columns=${columns.map((column) => ({ ...column, hidden: !shown.has(column.id) }))} rows=${rows} state=${state} rowHref=${href} isSelected=${(row) => row.id === id}
+      <${Table} label=${title} columns=${columns.map((column) => ({ ...column, hidden: !shown.has(column.id) }))} rows=${rows} state=${state} rowHref=${href} isSelected=${(row) => row.id === id} noteAfter=${(row) => row.gap && t("requests.live.gap")}
         empty=${filtered ? html`<${Empty} icon="list-filter" title=${t("requests.nothing_matches")} actions=${html`<${Button} onClick=${() => navigate(base)}>${t("filter.clear")}<//>`}>${one ? t("requests.no_such_id") : null}<//>` : html`<${Empty} icon="list" title=${t("requests.nothing_yet")} actions=${html`<${Button} kind="primary" href="/playground">${t("requests.try_playground")}<//><${Button} href="/docs">${t("nav.docs")}<//>`}>${t("requests.nothing_yet.lead")}<//>`} />
     </div>
     <${RequestDrawer} id=${id} onClose=${() => navigate(base + location.search, { keepScroll: true })} />
@@ -124,15 +121,17 @@ function useLive(on, path, list) {
     let gone = false;
     let busy = false;
     const ask = async () => {
-      if (busy || document.visibilityState !== "visible") return;
+      const { rows } = target.current;
+      if (busy || !rows || document.visibilityState !== "visible") return;
       busy = true;
       try {
-        const page = await get(path);
-        if (!gone) {
-          target.current.set((rows) => {
-            const known = new Set((rows ?? []).map((row) => row.id));
-            const fresh = page.data.filter((row) => !known.has(row.id));
-            return fresh.length ? [...fresh, ...(rows ?? [])].slice(0, Math.max(LIVE_ROWS_MAX, fresh.length)) : rows;
+        const found = await freshRows((after) => get(path, { query: { after } }), new Set(rows.map((row) => row.id)));
+        if (!gone && found.rows.length) {
+          target.current.set((now) => {
+            const known = new Set((now ?? []).map((row) => row.id));
+            const fresh = found.rows.filter((row) => !known.has(row.id));
+            if (found.gap && fresh.length) fresh.push({ ...fresh.pop(), gap: true });
+            return [...fresh, ...(now ?? [])].slice(0, Math.max(LIVE_ROWS_MAX, fresh.length));
           });
         }
       } catch {

@@ -1,15 +1,15 @@
 // Usage: what was used and spent, by day, model or key; every figure leads to the requests behind it.
-import { downloadCsv, saveFile, sentence, useApi } from "../api.js";
+import { saveFile, useApi } from "../api.js";
 import { TimeChart } from "../charts.js";
 import { Button } from "../components/button.js";
 import { Kpi, KpiStrip, Meter } from "../components/card.js";
+import { exportCsv } from "../components/export.js";
 import { Empty, ErrorNote } from "../components/feedback.js";
 import { Segmented } from "../components/field.js";
 import { FilterBar } from "../components/filters.js";
 import { Page } from "../components/page.js";
 import { Table } from "../components/table.js";
 import { Money } from "../components/text.js";
-import { toast } from "../components/toast.js";
 import { NONE, compact, count, exact, money, percent } from "../format.js";
 import { t } from "../i18n.js";
 import { pixels, ratio, sum } from "../money.js";
@@ -37,13 +37,7 @@ export default function Usage({ query }) {
   const rows = table.data?.data.every((row) => by in row) ? table.data.data : null;
   const names = useMemo(() => new Map((keys.data?.data ?? []).map((key) => [key.id, key.name])), [keys.data]);
 
-  const csv = async () => {
-    try {
-      await downloadCsv("/api/usage", { by, account, from, to }, `tollgate-usage-by-${by}-${from}-${to}.csv`);
-    } catch (error) {
-      toast(sentence(error), { kind: "bad" });
-    }
-  };
+  const csv = () => exportCsv("/api/usage", { by, account, from, to }, `tollgate-usage-by-${by}-${from}-${to}.csv`);
   const json = () => saveFile(`tollgate-usage-by-${by}-${from}-${to}.json`, JSON.stringify(table.data, null, 2), "application/json");
   const groups = ["day", "model", "key", ...(isOperator.value ? [...(seesAll(query) ? ["account"] : []), "upstream"] : [])];
   return html`<${Page} title=${t("usage.title")} lead=${t("usage.lead")}

@@ -1,12 +1,12 @@
 // The action log: who did what by hand, and what it changed.
-import { downloadCsv, sentence, usePages } from "../../api.js";
+import { usePages } from "../../api.js";
 import { Button } from "../../components/button.js";
 import { Empty } from "../../components/feedback.js";
+import { exportCsv } from "../../components/export.js";
 import { Page } from "../../components/page.js";
 import { Chip } from "../../components/status.js";
 import { Table } from "../../components/table.js";
 import { Moment } from "../../components/text.js";
-import { toast } from "../../components/toast.js";
 import { NONE } from "../../format.js";
 import { t, word } from "../../i18n.js";
 import { html } from "../../ui.js";
@@ -25,13 +25,7 @@ function Changes({ row }) {
 
 export default function Actions() {
   const list = usePages("/api/actions");
-  const csv = async () => {
-    try {
-      await downloadCsv("/api/actions", {}, "tollgate-actions.csv");
-    } catch (error) {
-      toast(sentence(error), { kind: "bad" });
-    }
-  };
+  const csv = () => exportCsv("/api/actions", {}, "tollgate-actions.csv");
   return html`<${Page} title=${t("nav.op.actions")} lead=${t("op.actions.lead")} actions=${html`<${Button} icon="download" disabled=${!list.rows} onClick=${csv}>CSV<//>`}>
     <div class="card card-flush"><${Table} label=${t("nav.op.actions")} rows=${list.rows} state=${list} rowKey=${(row) => row.seq} empty=${html`<${Empty} icon="history" title=${t("table.nothing")} />`} columns=${[
       { id: "at", label: t("ledger.at"), quiet: true, cell: (row) => html`<${Moment} at=${row.at} style="log" />` },

@@ -4,7 +4,7 @@ import { Button } from "../../components/button.js";
 import { CopyButton } from "../../components/copy.js";
 import { Dialog, Drawer, confirm } from "../../components/dialog.js";
 import { Banner, Empty, ErrorNote } from "../../components/feedback.js";
-import { Field, Input, Select, useSending } from "../../components/field.js";
+import { Checkbox, Field, Input, Select, useSending } from "../../components/field.js";
 import { FilterBar } from "../../components/filters.js";
 import { Page } from "../../components/page.js";
 import { State } from "../../components/status.js";
@@ -14,7 +14,7 @@ import { toast } from "../../components/toast.js";
 import { exact, money } from "../../format.js";
 import { t } from "../../i18n.js";
 import { site } from "../../site.js";
-import { html, useMemo, useState } from "../../ui.js";
+import { html, useEffect, useMemo, useState } from "../../ui.js";
 
 export default function Codes({ query }) {
   const list = usePages("/api/redeem-codes", { query: { state: query.state, name: query.name } });
@@ -77,11 +77,15 @@ function NewBatch({ open, onClose, onDone }) {
 
 /** The codes themselves, the one time that they can be seen. */
 function Made({ batch, onClose }) {
+  const [stored, setStored] = useState(false);
+  useEffect(() => setStored(false), [batch]);
   const codes = batch?.map((row) => row.code).filter(Boolean) ?? [];
+  // The answer to a repeated request has no texts: there is nothing to lose.
+  const may = stored || codes.length === 0;
   const text = codes.join("\n");
   const name = batch?.[0]?.name.replace(/[^\p{L}\p{N}_-]+/gu, "-") || "codes";
   const csv = () => saveFile(`${name}.csv`, `code,amount\r\n${batch.map((row) => `${row.code},${row.amount}`).join("\r\n")}\r\n`, "text/csv;charset=utf-8");
-  return html`<${Dialog} open=${batch !== null} wide onClose=${onClose} title=${t("op.codes.made", { n: batch?.length ?? 0 })} footer=${html`<${Button} icon="download" onClick=${() => saveFile(`${name}.txt`, `${text}\n`)}>${t("op.codes.text")}<//><${Button} icon="download" onClick=${csv}>CSV<//><${CopyButton} text=${text}>${t("op.codes.copy")}<//><${Button} kind="primary" onClick=${onClose}>${t("keys.made.done")}<//>`}>
+  return html`<${Dialog} open=${batch !== null} wide onClose=${() => may && onClose()} title=${t("op.codes.made", { n: batch?.length ?? 0 })} footer=${html`<${Button} icon="download" onClick=${() => saveFile(`${name}.txt`, `${text}\n`)}>${t("op.codes.text")}<//><${Button} icon="download" onClick=${csv}>CSV<//><${CopyButton} text=${text}>${t("op.codes.copy")}<//><${Checkbox} checked=${stored} onChange=${setStored} label=${t("op.codes.stored")} /><${Button} kind="primary" disabled=${!may} onClick=${onClose}>${t("keys.made.done")}<//>`}>
     ${batch && html`<${Banner} tone="warn" title=${t("op.codes.once")}>${t("op.codes.each", { amount: exact(batch[0].amount), total: money(String(Number(batch[0].amount) * batch.length)) })}<//>
       <pre class="code codes" tabindex="0" role="region" aria-label=${t("nav.op.codes")}>${text}</pre>`}
   <//>`;
