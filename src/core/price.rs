@@ -423,7 +423,7 @@ mod tests {
                 let words: Vec<&str> = line.split(' ').collect();
                 let product: u128 = words[1].parse::<u128>().unwrap() * words[2].parse::<u128>().unwrap();
                 let divisor = match words[0] { "audio_seconds" => 1_000, "characters" => 1_000_000, _ => 1 };
-                pico += product / divisor + u128::from(product % divisor > 0);
+                pico += product / divisor + u128::from(!product.is_multiple_of(divisor));
             }
             let marked_up = pico * u128::from(ppm);
             let expected = marked_up / 1_000_000_000 + u128::from(marked_up % 1_000_000_000 > 0);

@@ -40,7 +40,8 @@ impl Tickets {
         if tickets.len() >= TICKETS_MAX {
             return Ok(None);
         }
-        tickets.insert(key::hash(text.expose().as_bytes()), (stand_in, now + VALID));
+        let Some(end) = now.checked_add(VALID) else { return Ok(None) };
+        tickets.insert(key::hash(text.expose().as_bytes()), (stand_in, end));
         Ok(Some(text))
     }
 

@@ -136,7 +136,7 @@ fn group(group: &Group) -> Value {
 fn time(time: Duration) -> String {
     let ms = time.as_millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-    let fits = units.into_iter().find(|(_, unit)| ms >= *unit && ms % unit == 0);
+    let fits = units.into_iter().find(|(_, unit)| ms >= *unit && ms.is_multiple_of(*unit));
     fits.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", ms / unit))
 }
 
