@@ -146,21 +146,29 @@ impl Reading {
         self.endpoint == Endpoint::Responses && found.values().any(|(place, json)| place == Place::Type && fails(json))
     }
 
-    /// Searches of a response are in no report: each is an item. A stream tells of each when it is done, and of all in
-    /// its last event.
+    /// Searches of a response are each an item. A stream tells of each when it is done, and of all in its last event; what
+    /// that says of those that are billed is the last word.
     fn count_searches(&mut self, found: &Found) {
         if self.endpoint != Endpoint::Responses {
             return;
         }
-        let search = (Place::ItemType, &b"\"web_search_call\""[..]);
-        let searches = found.values().filter(|value| *value == search).count() as u64;
-        let event = found.values().find(|(place, _)| *place == Place::Type).map_or(&b""[..], |(_, json)| json);
+        let count = |wanted: Place, words: &[&[u8]]| {
+            found.values().filter(|(place, json)| *place == wanted && words.contains(json)).count() as u64
+        };
+        let calls = count(Place::ItemType, &[b"\"web_search_call\""]);
+        // Looking into what was found is a call too, and no search.
+        let looks = count(Place::ActionType, &[b"\"open_page\"", b"\"find_in_page\""]);
+        let searches = calls.saturating_sub(looks);
+        let value = |wanted: Place| found.values().find(|(place, _)| *place == wanted).map(|(_, json)| json);
         let facts = &mut self.facts;
-        facts.content_begun |= searches > 0;
-        match event {
+        facts.content_begun |= calls > 0;
+        match value(Place::Type).unwrap_or_default() {
             b"\"response.output_item.added\"" => {}
             b"\"response.output_item.done\"" => facts.web_searches = facts.web_searches.saturating_add(searches),
             _ => facts.web_searches = facts.web_searches.max(searches),
+        }
+        if let Some(billed) = value(Place::SearchUsage).and_then(usage::searches) {
+            facts.web_searches = billed;
         }
     }
 

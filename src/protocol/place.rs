@@ -56,6 +56,12 @@ pub(super) enum Place {
     StreamedItems,
     StreamedItem,
     ItemType,
+    /// What a call of a tool does: a search, or opening what one has found.
+    Action,
+    ActionType,
+    /// What tools used that the provider ran itself.
+    ToolUsage,
+    SearchUsage,
     /// A whole message, or an event of its stream: their members do not collide.
     AnthropicMessage,
     Blocks,
@@ -132,7 +138,11 @@ impl Place {
             (Place::Response | Place::StreamedResponse, b"usage") => Place::Usage,
             (Place::Response | Place::StreamedResponse, b"service_tier") => Place::ServiceTier,
             (Place::Response | Place::StreamedResponse | Place::ResponseEvent, b"error") => Place::Error,
+            (Place::Response | Place::StreamedResponse, b"tool_usage") => Place::ToolUsage,
+            (Place::ToolUsage, b"web_search") => Place::SearchUsage,
             (Place::Item | Place::StreamedItem, b"type") => Place::ItemType,
+            (Place::Item | Place::StreamedItem, b"action") => Place::Action,
+            (Place::Action, b"type") => Place::ActionType,
             (Place::Item, b"content" | b"summary" | b"arguments" | b"input" | b"code") => Place::Text,
             _ => return None,
         })
@@ -194,6 +204,8 @@ impl Place {
                 | Place::ServiceTier
                 | Place::Type
                 | Place::ItemType
+                | Place::ActionType
+                | Place::SearchUsage
                 | Place::Duration
                 | Place::Size
                 | Place::Quality

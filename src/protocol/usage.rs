@@ -407,6 +407,19 @@ struct ServerTools {
     web_search_requests: Count,
 }
 
+/// A response's own report of the searches that are billed: `{"num_requests": …}`.
+pub(super) fn searches(json: &[u8]) -> Option<u64> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Searches {
+        num_requests: Count,
+    }
+    match serde_json::from_slice::<Searches>(json).ok()?.num_requests {
+        Count::Is(count) => Some(count),
+        Count::Absent | Count::Refused => None,
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Details {
