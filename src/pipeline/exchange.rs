@@ -334,7 +334,7 @@ impl Exchange {
                 let keep_usage = facts.include_usage || translation.is_some();
                 Meter::stream(asked_at, keep_usage, now).told(translation.map(|made| made.back.stream(&self.shown())))
             }
-            _ if endpoint.answers_plainly() && is_plain(media_type) => Meter::plain(media_type, now),
+            _ if is_plain(endpoint, media_type) => Meter::plain(media_type, now),
             _ => Meter::whole(asked_at, now).told_whole(translation.map(|made| (made.back.clone(), self.shown()))),
         });
     }

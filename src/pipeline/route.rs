@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use crate::core::api_error::ApiError;
 use crate::core::catalog::{Candidate, Model};
-use crate::protocol::endpoint::Endpoint;
+use crate::core::money::Pico;
+use crate::core::price::Price;
+use crate::protocol::endpoint::{Endpoint, Measure};
 
 use super::Snapshot;
 use super::authenticate::Caller;
@@ -55,7 +57,8 @@ pub fn route(
     let model = find(&snapshot, caller, asked_model)
         .ok_or_else(|| ApiError::ModelNotFound { model: shown(asked_model), by_path: false })?;
     let is_needed = endpoint != Endpoint::CountTokens;
-    if is_needed && !model.candidates.iter().any(|candidate| spoken(candidate, endpoint).is_some()) {
+    let is_spoken = || model.candidates.iter().any(|candidate| spoken(candidate, endpoint).is_some());
+    if is_needed && !(is_priced(&model.price, endpoint) && is_spoken()) {
         let message = format!("The model '{}' cannot be used with this endpoint.", model.name);
         return Err(ApiError::invalid_param("model", message));
     }
@@ -78,6 +81,21 @@ pub fn find(snapshot: &Snapshot, caller: &Caller, name: &str) -> Option<Arc<Mode
     let model = snapshot.catalog.model(name)?;
     let allowed = caller.record.allows_model(name) || caller.record.allows_model(&model.name);
     allowed.then(|| model.clone())
+}
+
+/// Whether the model's price says what an answer of this endpoint costs. A model that is sold by the second of sound would
+/// chat for nothing.
+fn is_priced(price: &Price, endpoint: Endpoint) -> bool {
+    let unit = &price.unit;
+    let by_measure = match endpoint.measure() {
+        Measure::Tokens => false,
+        Measure::Pictures => price.prices_pictures(),
+        Measure::Characters => unit.per_million_characters > Pico(0),
+        Measure::AudioTime => unit.per_audio_second > Pico(0),
+        Measure::SearchUnits => unit.per_search_unit > Pico(0),
+        Measure::Reported | Measure::Nothing => true,
+    };
+    by_measure || !price.rates.is_empty() || unit.per_request > Pico(0)
 }
 
 /// Model names come from clients and go into messages: a short, printable piece is enough.

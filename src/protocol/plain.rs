@@ -2,6 +2,7 @@
 //!
 //! It says nothing about itself but its bytes, so what it costs is known from its request.
 
+use super::endpoint::Endpoint;
 use super::facts::Facts;
 
 #[derive(Debug)]
@@ -29,12 +30,14 @@ impl PlainReader {
     }
 }
 
-/// Whether an answer of this type is no JSON and does not pretend to be a page: what stands between an upstream and us
+/// Whether an endpoint's answer of this type is no JSON and does not pretend to be a page: what stands between an upstream and us
 /// answers with pages, and they are nobody's recording.
-pub fn is_plain(media_type: &[u8]) -> bool {
+pub fn is_plain(endpoint: Endpoint, media_type: &[u8]) -> bool {
     let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let is_json = essence.len() >= 4 && essence[essence.len() - 4..].eq_ignore_ascii_case(b"json");
-    !is_json && !essence.eq_ignore_ascii_case(b"text/html")
+    // Without a type, speech is sound and a transcript is JSON: that is what clients get who ask for nothing else.
+    let may_be = if essence.is_empty() { endpoint == Endpoint::AudioSpeech } else { endpoint.answers_plainly() };
+    may_be && !is_json && !essence.eq_ignore_ascii_case(b"text/html")
 }
 
 #[cfg(test)]
@@ -43,13 +46,15 @@ mod tests {
 
     #[test]
     fn sound_and_text_are_plain_and_pages_are_not() {
-        for plain in
-            ["audio/mpeg", "audio/wav; rate=24000", "application/octet-stream", "text/plain; charset=utf-8", ""]
-        {
-            assert!(is_plain(plain.as_bytes()), "{plain}");
+        use Endpoint::{AudioSpeech, AudioTranscriptions, ChatCompletions};
+        for plain in ["audio/mpeg", "audio/wav; rate=24000", "application/octet-stream", "text/plain; charset=utf-8"] {
+            let plain = plain.as_bytes();
+            assert!(is_plain(AudioSpeech, plain) && is_plain(AudioTranscriptions, plain));
+            assert!(!is_plain(ChatCompletions, plain));
         }
+        assert!(is_plain(AudioSpeech, b"") && !is_plain(AudioTranscriptions, b""));
         for other in ["application/json", "application/problem+JSON; charset=utf-8", "text/html", "Text/HTML; x=y"] {
-            assert!(!is_plain(other.as_bytes()), "{other}");
+            assert!(!is_plain(AudioSpeech, other.as_bytes()), "{other}");
         }
     }
 

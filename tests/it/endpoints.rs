@@ -371,6 +371,33 @@ async fn every_endpoint_has_a_price_or_is_declared_free() {
     gateway.audit();
 }
 
+/// A price for one thing is none for another: a model that is sold by the second would chat for nothing.
+#[tokio::test]
+async fn a_model_without_a_price_for_an_endpoint_cannot_be_used_with_it() {
+    let upstream = Upstream::always(Reply::json(&json!({"text": "a"})));
+    let gateway = gateway(&upstream);
+    for endpoint in Endpoint::ALL {
+        if matches!(endpoint.measure(), Measure::AudioTime | Measure::Reported | Measure::Nothing) {
+            continue;
+        }
+        let path = format!("/v1{}", endpoint.upstream_path());
+        let answer = match asked_of(endpoint) {
+            Ok(mut fields) => {
+                fields["model"] = json!("whisper");
+                gateway.post(&path, fields.to_string()).await
+            }
+            Err(_) => upload(&gateway, &path, form(&[("model", b"whisper"), ("prompt", b"p"), ("@image", b"x")])).await,
+        };
+        let error = answer.expect(400).json();
+        let (kind, expected) = match endpoint {
+            Endpoint::Messages => (&error["error"]["type"], "invalid_request_error"),
+            _ => (&error["error"]["param"], "model"),
+        };
+        assert_eq!(kind, expected, "{endpoint:?}: {error:#}");
+    }
+    assert_eq!(upstream.count(), 0);
+}
+
 /// A small request: JSON, or else a form.
 fn asked_of(endpoint: Endpoint) -> Result<Value, Vec<u8>> {
     let messages = json!([{"role": "user", "content": "hello"}]);
