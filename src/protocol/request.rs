@@ -193,6 +193,10 @@ impl Draft {
             ("previous_response_id", Responses) => self.unseen(reader, "previous_response_id")?,
             ("conversation", Responses) => self.unseen(reader, "conversation")?,
             ("prompt", Responses) => self.unseen(reader, "prompt")?,
+            ("fallbacks", Messages) if reader.kind()? != Kind::Null => {
+                let message = "Another model has another price, and may not be this key's: leave 'fallbacks' out.";
+                return Err(ApiError::invalid_param(name, message));
+            }
             ("speed", Messages) => read_priced_choice(reader, name, "standard")?,
             ("inference_geo", Messages) => read_priced_choice(reader, name, "global")?,
             ("response_format", _) => self.input.schema(reader)?,

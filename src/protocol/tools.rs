@@ -81,6 +81,7 @@ fn read_tool(endpoint: Endpoint, place: usize, reader: &mut Reader, searches: &m
 }
 
 const RESPONSES_UNPRICED: &[&str] = &["file_search", "code_interpreter", "image_generation"];
-const MESSAGES_UNPRICED: &[&str] = &["code_execution"];
+/// The advisor is another model, at its own price.
+const MESSAGES_UNPRICED: &[&str] = &["code_execution", "advisor"];
 /// A turn that may search rarely does so more often.
 const SEARCHES_USUAL: u64 = 5;

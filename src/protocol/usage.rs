@@ -27,6 +27,8 @@ pub struct Report {
     input: Parts,
     output: Parts,
     beside: Beside,
+    /// What summarising a conversation took, which the counts above leave out.
+    compaction: Option<Compaction>,
     web_searches: Option<u64>,
     search_units: Option<u64>,
     audio_ms: Option<u64>,
@@ -40,6 +42,14 @@ struct Beside {
     written: Option<u64>,
     written_5m: Option<u64>,
     written_1h: Option<u64>,
+}
+
+/// Anthropic's, of all the times that a request's conversation was summarised.
+#[derive(Clone, Copy, Debug, Default)]
+struct Compaction {
+    input: u64,
+    output: u64,
+    beside: Beside,
 }
 
 /// What a total is made of, where it is told.
@@ -69,6 +79,31 @@ pub enum Join {
 /// A report was not, or not wholly, taken: it is not JSON, or a count in it is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
+
+impl Beside {
+    /// True: something was cut.
+    fn add_to(&self, usage: &mut Usage) -> bool {
+        // Without a split, all is written for the default lifetime.
+        let split = self.written_5m.unwrap_or(0).saturating_add(self.written_1h.unwrap_or(0));
+        let mut written = Rest::new(self.written.unwrap_or(split));
+        let long = written.take(self.written_1h);
+        for (sum, more) in [
+            (&mut usage.input_cached, self.read.unwrap_or(0)),
+            (&mut usage.input_cache_write_1h, long),
+            (&mut usage.input_cache_write, written.left),
+        ] {
+            *sum = sum.saturating_add(more).min(COUNT_MAX);
+        }
+        written.cut
+    }
+
+    fn join(&mut self, newer: &Beside, join: impl Fn(&mut Option<u64>, Option<u64>)) {
+        join(&mut self.read, newer.read);
+        join(&mut self.written, newer.written);
+        join(&mut self.written_5m, newer.written_5m);
+        join(&mut self.written_1h, newer.written_1h);
+    }
+}
 
 impl Report {
     /// Takes a usage object as it stands in an answer.
@@ -146,19 +181,18 @@ impl Report {
     /// Anthropic's: cached and written tokens are beside the input, thinking is inside the output. True: something was
     /// cut.
     fn split_message(&self, input: u64, output: u64, usage: &mut Usage) -> bool {
-        let Beside { read, written, written_5m, written_1h } = self.beside;
-        // Without a split, all is written for the default lifetime.
-        let told = written_5m.unwrap_or(0).saturating_add(written_1h.unwrap_or(0)).min(COUNT_MAX);
-        let mut written = Rest::new(written.unwrap_or(told));
         let mut output = Rest::new(output);
         usage.input_text = input;
-        usage.input_cached = read.unwrap_or(0);
-        usage.input_cache_write_1h = written.take(written_1h);
-        usage.input_cache_write = written.left;
+        let mut cut = self.beside.add_to(usage);
+        if let Some(compaction) = &self.compaction {
+            usage.input_text = usage.input_text.saturating_add(compaction.input).min(COUNT_MAX);
+            output.left = output.left.saturating_add(compaction.output).min(COUNT_MAX);
+            cut |= compaction.beside.add_to(usage);
+        }
         usage.output_reasoning = output.take(self.output.reasoning);
         usage.output_text = output.left;
         usage.web_searches = self.web_searches.unwrap_or(0);
-        written.cut | output.cut
+        cut | output.cut
     }
 
     fn is_credible(&self) -> bool {
@@ -175,10 +209,8 @@ impl Report {
         field(&mut self.prompt, newer.prompt);
         field(&mut self.completion, newer.completion);
         field(&mut self.total, newer.total);
-        field(&mut self.beside.read, newer.beside.read);
-        field(&mut self.beside.written, newer.beside.written);
-        field(&mut self.beside.written_5m, newer.beside.written_5m);
-        field(&mut self.beside.written_1h, newer.beside.written_1h);
+        self.beside.join(&newer.beside, field);
+        self.compaction = newer.compaction.or(self.compaction);
         field(&mut self.web_searches, newer.web_searches);
         field(&mut self.search_units, newer.search_units);
         field(&mut self.audio_ms, newer.audio_ms);
@@ -310,20 +342,56 @@ impl Counts {
             // SGLang.
             output.reasoning = self.first(&[&object.reasoning_tokens]);
         }
-        let created = object.cache_creation.unwrap_or_default();
-        let beside = Beside {
-            read: self.first(&[&object.cache_read_input_tokens]),
-            written: self.first(&[&object.cache_creation_input_tokens]),
-            written_5m: self.first(&[&created.ephemeral_5m_input_tokens]),
-            written_1h: self.first(&[&created.ephemeral_1h_input_tokens]),
-        };
+        let beside = self.beside(object);
+        let compaction = object.iterations.as_ref().and_then(|iterations| self.compaction(iterations));
         let web_searches = self.first(&[&object.server_tool_use.unwrap_or_default().web_search_requests]);
         let tier = object.service_tier.as_ref().and_then(Value::as_str).map(Tier::from_wire);
         let search_units = self.first(&[&object.search_units]);
         let seconds = object.seconds.as_ref().or(object.prompt_audio_seconds.as_ref());
         let audio_ms = seconds.and_then(milliseconds);
         self.refused |= seconds.is_some() && audio_ms.is_none();
-        Report { prompt, completion, total, input, output, beside, web_searches, search_units, audio_ms, tier }
+        Report {
+            prompt,
+            completion,
+            total,
+            input,
+            output,
+            beside,
+            compaction,
+            web_searches,
+            search_units,
+            audio_ms,
+            tier,
+        }
+    }
+
+    fn beside(&mut self, object: &UsageObject) -> Beside {
+        let created = object.cache_creation.unwrap_or_default();
+        Beside {
+            read: self.first(&[&object.cache_read_input_tokens]),
+            written: self.first(&[&object.cache_creation_input_tokens]),
+            written_5m: self.first(&[&created.ephemeral_5m_input_tokens]),
+            written_1h: self.first(&[&created.ephemeral_1h_input_tokens]),
+        }
+    }
+
+    /// The sum over those iterations that the totals leave out.
+    fn compaction(&mut self, iterations: &Value) -> Option<Compaction> {
+        let iterations = Vec::<UsageObject>::deserialize(iterations).ok()?;
+        let mut sum = None;
+        for one in iterations.iter().filter(|one| one.kind.as_ref().is_some_and(|kind| kind == "compaction")) {
+            let add = |sum: &mut u64, more: Option<u64>| *sum = sum.saturating_add(more.unwrap_or(0)).min(COUNT_MAX);
+            let sum = sum.get_or_insert_with(Compaction::default);
+            add(&mut sum.input, self.first(&[&one.input_tokens]));
+            add(&mut sum.output, self.first(&[&one.output_tokens]));
+            let beside = self.beside(one);
+            sum.beside.join(&beside, |mine, more| {
+                if more.is_some() {
+                    add(mine.get_or_insert(0), more);
+                }
+            });
+        }
+        sum
     }
 
     fn parts(&mut self, details: &Details) -> Parts {
@@ -390,6 +458,10 @@ struct UsageObject {
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
     cache_creation: Option<CacheCreation>,
+    /// The steps that a request took, each an object like this one and of a type.
+    iterations: Option<Value>,
+    #[serde(rename = "type")]
+    kind: Option<Value>,
     server_tool_use: Option<ServerTools>,
     service_tier: Option<Value>,
 }

@@ -436,10 +436,13 @@ fn searches_are_bounded_and_what_has_no_price_is_refused() {
         refused_field(RESPONSES, &with_tools(RESPONSES, &tools), "tools[1].type");
     }
     refused_field(MESSAGES, &with_tools(MESSAGES, r#"[{"type":"code_execution_20250825"}]"#), "tools[0].type");
+    refused_field(MESSAGES, &with_tools(MESSAGES, r#"[{"type":"advisor_20260301","model":"dear"}]"#), "tools[0].type");
     // Priced by a factor that no list here has.
     let message = |more: &str| format!(r#"{{"model":"m","messages":[{{"content":"hi"}}]{more}}}"#);
     refused_field(MESSAGES, &message(r#","speed":"fast""#), "speed");
     refused_field(MESSAGES, &message(r#","inference_geo":"us""#), "inference_geo");
+    refused_field(MESSAGES, &message(r#","fallbacks":[{"model":"dear"}]"#), "fallbacks");
+    refused_field(MESSAGES, &message(r#","fallbacks":"default""#), "fallbacks");
     assert!(understand(MESSAGES, message(r#","speed":"standard","inference_geo":null"#).as_bytes()).is_ok());
     // A tool's length is counted whether its type is looked at or not.
     let tools = r#"[{"type":"function","name":"f"}]"#;
