@@ -69,18 +69,15 @@ class Books:
     def __init__(self, gateway):
         self.gateway = gateway
         self.key = gateway.keys["main"]
-        # What was asked for earlier is booked first: it is not to be taken for what comes now.
+        # What was asked for earlier is in the books first: it is not to be taken for what comes now.
         deadline = time.monotonic() + 5
-        while Decimal(self.state()["account"]["held"]) > 0:
+        while Decimal(gateway.cli("account", "show", "main")["held"]) > 0:
             assert time.monotonic() < deadline, "an earlier request is still not booked"
             time.sleep(0.05)
         self.before = self.now()
 
-    def state(self):
-        return get(self.gateway, "/key", self.key["key"])
-
     def now(self):
-        spent = Decimal(self.state()["spent"])
+        spent = Decimal(get(self.gateway, "/key", self.key["key"])["spent"])
         return spent, len(self.gateway.cli("requests", "--key", self.key["id"], "--limit", "1000"))
 
     def change(self, is_free):
