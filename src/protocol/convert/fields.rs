@@ -156,6 +156,10 @@ pub(super) fn elements<'a>(at: &str, raw: &'a RawValue) -> Result<Vec<(String, &
     Ok(elements.into_iter().enumerate().map(|(index, element)| (format!("{at}[{index}]"), element)).collect())
 }
 
+pub(super) fn is_empty_object(json: &RawValue) -> bool {
+    json.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_none_or(|inside| inside.trim().is_empty())
+}
+
 pub(super) fn wrong(path: &str, must_be: &str) -> ApiError {
     ApiError::invalid_param(path, format!("'{path}' must be {must_be}."))
 }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::core::usage::{COUNT_MAX, Usage};
 use crate::protocol::convert::Read;
+use crate::protocol::convert::fields::is_empty_object;
 use crate::protocol::convert::reply::{Broken, Event, Few, Stop};
 
 #[derive(Debug, Default)]
@@ -223,10 +224,6 @@ impl Reported {
 
 fn say(text: Option<String>, event: fn(String) -> Event, events: &mut Vec<Event>) {
     events.extend(text.filter(|text| !text.is_empty()).map(event));
-}
-
-fn is_empty_object(json: &RawValue) -> bool {
-    json.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_none_or(|inside| inside.trim().is_empty())
 }
 
 fn count(value: &Value) -> Option<u64> {

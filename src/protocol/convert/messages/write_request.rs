@@ -10,7 +10,7 @@ use crate::protocol::convert::Target;
 use crate::protocol::convert::conversation::{
     BUDGET_MIN, Conversation, Effort, Format, Media, Part, Role, Tool, ToolChoice, arguments_object, unsigned_id,
 };
-use crate::protocol::convert::fields::{Dropped, cannot_carry, wrong};
+use crate::protocol::convert::fields::{Dropped, cannot_carry, is_empty_object, wrong};
 use crate::protocol::convert::models::{self, Sampling};
 
 #[derive(Serialize)]
@@ -139,6 +139,7 @@ pub(in crate::protocol::convert) fn write<'a>(
     let (mut system, mut messages) = (Vec::new(), Vec::<Message>::new());
     for turn in asked.turns {
         let role = match turn.role {
+            // Instructions stand apart over there, wherever they stood here.
             Role::System => {
                 blocks(turn.parts, &mut system, dropped)?;
                 continue;
@@ -226,8 +227,9 @@ fn source(media: Media) -> Source {
 fn tool(tool: Tool) -> ToolFields {
     let any_object = || RawValue::from_string(r#"{"type":"object","properties":{}}"#.to_owned());
     let input_schema = match tool.schema {
-        Some(schema) => Cow::Borrowed(schema),
-        None => Cow::Owned(any_object().expect("an object is written above")),
+        Some(schema) if !is_empty_object(schema) => Cow::Borrowed(schema),
+        // Nothing at all is no schema over there.
+        _ => Cow::Owned(any_object().expect("an object is written above")),
     };
     ToolFields { name: tool.name, description: tool.description, input_schema, strict: tool.strict.unwrap_or(false) }
 }
@@ -241,7 +243,7 @@ fn tool_choice<'a>(
     let (r#type, name) = match asked {
         None if one_at_a_time => ("auto", None),
         None => return None,
-        Some(ToolChoice::Auto) if !has_tools => return None,
+        Some(ToolChoice::Auto | ToolChoice::None) if !has_tools => return None,
         Some(ToolChoice::Auto) => ("auto", None),
         Some(ToolChoice::None) => ("none", None),
         Some(ToolChoice::Required) => ("any", None),
@@ -266,8 +268,8 @@ fn think(
     let thinks_adaptively = models::thinks_adaptively(model);
     let forced = matches!(asked.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
     // With a budget, the turn that called the tools must begin with its thinking, which the client does not have.
-    let unsigned = !thinks_adaptively && asked.awaits_reply_to_calls();
-    if forced || unsigned || budget < BUDGET_MIN {
+    let has_room = thinks_adaptively || budget >= BUDGET_MIN && !asked.awaits_reply_to_calls();
+    if forced || !has_room {
         dropped.note(field);
         return (None, None);
     }

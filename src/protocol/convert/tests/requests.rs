@@ -28,7 +28,7 @@ fn a_tool_loop_goes_from_chat_to_messages() {
         ],
         "tools": [
             {"type": "function", "function": {"name": "weather", "description": "d", "strict": true, "parameters": {"type": "object"}}},
-            {"type": "function", "function": {"name": "time"}},
+            {"type": "function", "function": {"name": "time", "parameters": {}}},
         ],
         "tool_choice": "auto", "parallel_tool_calls": false, "stop": "END", "temperature": 0.7,
         "seed": 7, "user": "u", "n": 1, "stream": true, "stream_options": {"include_usage": true},
@@ -157,11 +157,12 @@ fn what_is_off_or_null_is_no_reason_to_refuse() {
         Messages,
         &json!({
             "model": "m", "messages": [{"role": "user", "content": "x"}], "n": 1, "logprobs": false, "logit_bias": {},
-            "tools": null, "audio": null, "modalities": ["text"], "stop": null, "unheard_of": null,
+            "tools": null, "tool_choice": "none", "audio": null, "modalities": ["text"], "stop": null, "unheard_of": null,
         }),
     )
     .unwrap();
     assert_eq!(converted["messages"][0]["content"][0]["text"], "x");
+    assert_eq!(converted.get("tool_choice"), None);
     assert!(rest.dropped.is_empty());
 }
 
@@ -188,6 +189,8 @@ fn effort_becomes_thinking_where_its_conditions_hold() {
     );
     let forced = ask("claude-sonnet-4-6", json!({"tool_choice": "required", "temperature": 0.5}));
     assert_eq!(forced, (none(), none(), vec!["reasoning_effort"]));
+    let brief = ask("claude-sonnet-5", json!({"max_tokens": 100}));
+    assert_eq!(brief, (json!({"type": "adaptive", "display": "summarized"}), json!("high"), vec![]));
     let off = ask("claude-sonnet-5", json!({"reasoning_effort": "none"}));
     assert_eq!(off, (json!({"type": "disabled"}), none(), vec![]));
     // A budget stays below the maximum, and is none where the maximum leaves no room for the smallest.
