@@ -38,7 +38,11 @@ pub(in crate::protocol::convert) fn read<'a>(
     asked.stream = top.boolean("stream")?.unwrap_or(false);
     refuse_kept_state(&mut top)?;
     read_include(&mut top)?;
-    top.ignore(&["model", "stream_options"]);
+    if let Some(mut options) = top.object("stream_options")? {
+        options.ignore(&["include_obfuscation"]);
+        options.finish()?;
+    }
+    top.ignore(&["model"]);
     top.drop(HINTS, dropped);
     top.finish()?;
     Ok(asked)
@@ -128,7 +132,10 @@ fn read_reasoning<'a>(item: &mut Fields<'a>) -> Result<Option<Cow<'a, str>>, Api
     let ours = item.text("encrypted_content")?.is_some_and(|content| content == CHAT_SEAL);
     let mut thoughts = Vec::new();
     for (at, part) in item.list("summary")?.unwrap_or_default() {
-        thoughts.push(Fields::read(at, part)?.needed_text("text")?);
+        let mut part = Fields::read(at, part)?;
+        thoughts.push(part.needed_text("text")?);
+        part.ignore(&["type"]);
+        part.finish()?;
     }
     item.ignore(&["content"]);
     Ok((ours && !thoughts.is_empty()).then(|| joined(thoughts)))

@@ -289,6 +289,43 @@ proptest! {
     }
 }
 
+/// The promise of the whole room: what nobody knows is refused by its name, wherever it stands; what is the client's own
+/// to define, schemas and arguments, goes through untouched.
+#[test]
+fn nothing_is_lost_in_silence() {
+    for (client, sample) in REQUESTS {
+        let mut body: Value = serde_json::from_str(sample).unwrap();
+        // The one field among them that not all others have.
+        body.as_object_mut().unwrap().remove("stop");
+        let mut places = Vec::new();
+        collect(&body, String::new(), &mut places);
+        let mut refusals = 0;
+        for place in places {
+            let mut body = body.clone();
+            let Value::Object(members) = body.pointer_mut(&place).unwrap() else { continue };
+            members.insert("unheard_of".to_owned(), json!(1));
+            let own = ["parameters", "schema", "input_schema", "input"]
+                .iter()
+                .any(|name| place.ends_with(&format!("/{name}")));
+            for upstream in [Chat, Messages, Responses].into_iter().filter(|upstream| upstream != client) {
+                match request(*client, body.to_string().as_bytes(), &target(upstream)) {
+                    Ok(converted) if own => {
+                        let body = String::from_utf8(converted.body).unwrap();
+                        assert!(body.contains("unheard_of"), "{place} to {upstream:?}: {body}");
+                    }
+                    Ok(_) => panic!("{place} to {upstream:?}: lost"),
+                    Err(error) => {
+                        let param = error.param().unwrap().replace(['.', '['], "/").replace(']', "");
+                        assert_eq!(format!("/{param}"), format!("{place}/unheard_of"));
+                        refusals += 1;
+                    }
+                }
+            }
+        }
+        assert!(refusals > 20, "{client:?}: the places are not found");
+    }
+}
+
 #[test]
 fn answers_have_an_end() {
     let many = |element: &str| [element].repeat(5_000).join(",");
@@ -359,7 +396,7 @@ const REQUESTS: &[(Dialect, &str)] = &[
     ),
     (
         Responses,
-        r#"{"model":"m","instructions":"i","input":[{"role":"user","content":[{"type":"input_text","text":"t"},{"type":"input_image","image_url":"https://example.org/a"},{"type":"input_file","file_data":"data:application/pdf;base64,AA"}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"t"}],"encrypted_content":"reasoning_content"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"r"}],"tools":[{"type":"function","name":"f","parameters":{}}],"tool_choice":"auto","text":{"format":{"type":"json_schema","name":"n","schema":{}}},"reasoning":{"effort":"low"},"include":["x"]}"#,
+        r#"{"model":"m","instructions":"i","input":[{"role":"user","content":[{"type":"input_text","text":"t"},{"type":"input_image","image_url":"https://example.org/a"},{"type":"input_file","file_data":"data:application/pdf;base64,AA"}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"t"}],"encrypted_content":"reasoning_content"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"r"}],"tools":[{"type":"function","name":"f","parameters":{}}],"tool_choice":"auto","text":{"format":{"type":"json_schema","name":"n","schema":{}}},"reasoning":{"effort":"low"},"include":["x"],"stream":true,"stream_options":{"include_obfuscation":false}}"#,
     ),
 ];
 
