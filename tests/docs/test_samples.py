@@ -9,6 +9,7 @@ import sys
 import time
 import tomllib
 import wave
+from base64 import b64decode
 from decimal import Decimal
 from pathlib import Path
 from urllib.request import Request
@@ -22,17 +23,20 @@ NODE_MODULES = Path(__file__).resolve().parents[1] / "sdk" / "node" / "node_modu
 WITHIN_S = 60
 GREETING = {"en": "Hello! I am the demo model", "zh": "你好"}
 PNG = b"\x89PNG\r\n\x1a\n"
+PIXEL = PNG + b64decode("AAAADUlIRFIAAAABAAAAAQgGAAAAHxXEiQAAAA1JREFUeNpj/M/wvx4ABYEBfvBDjSgAAAAASUVORK5CYII=")
 
 PROGRAMS = [
     *[(topic, tab) for topic in ["chat", "stream", "embeddings", "images"] for tab in ["curl", "python", "node", "go"]],
     *[(topic, tab) for topic in ["speech", "transcription", "cost"] for tab in ["curl", "python", "node"]],
     *[(topic, tab) for topic in ["stream-by-hand", "errors"] for tab in ["python", "node"]],
-    ("key", "curl"),
-    ("models", "curl"),
+    *[(topic, "curl") for topic in ["completions", "responses", "messages", "count-tokens", "image-edits"]],
+    *[(topic, "curl") for topic in ["moderations", "rerank", "key", "models"]],
 ]
 # They need clients that are not installed for these tests: read, not run. The first two are run by `tests/sdk/cli`.
 RECIPES = {"codex", "claude-code", "langchain", "llamaindex", "ai-sdk", "continue", "aider"}
 FREE = {"errors", "key", "models"}
+# They are on the record, and cost nothing: counting never does, and the demo's moderations have no price.
+RECORDED = {"count-tokens", "moderations"}
 
 
 def environment():
@@ -49,6 +53,7 @@ def run(sample, folder, key):
     with wave.open(str(folder / "recording.wav"), "wb") as recording:
         recording.setparams((1, 1, 8000, 15_000, "NONE", ""))
         recording.writeframes(bytes([128]) * 15_000)
+    (folder / "picture.png").write_bytes(PIXEL)
     command = {"curl": ["sh"], "python": [sys.executable], "node": ["node"], "go": ["go", "run"]}[sample.tab]
     done = subprocess.run(
         [*command, sample.file], cwd=folder, env=environment(), capture_output=True, text=True, timeout=WITHIN_S
@@ -108,6 +113,8 @@ def test_it_runs_and_is_charged_once(gateway, tmp_path, topic, tab, language):
     spent, count = books.change(topic in FREE)
     if topic in FREE:
         assert (spent, count) == (0, 0)
+    elif topic in RECORDED:
+        assert (spent, count) == (0, 1)
     else:
         assert spent > 0 and count == 1
     if topic == "cost":
@@ -146,6 +153,40 @@ def embeddings(tab, said, _, __):
 def images(tab, said, folder, _):
     assert (folder / "gate.png").read_bytes().startswith(PNG)
     assert tab == "curl" or said == "gate.png is written\n"
+
+
+def completions(_, said, __, ___):
+    answer = json.loads(said)
+    assert answer["choices"][0]["text"] and answer["usage"]["total_tokens"] > 0
+
+
+def responses(_, said, __, greeting):
+    answer = json.loads(said)
+    [text] = [part["text"] for item in answer["output"] if item["type"] == "message" for part in item["content"]]
+    assert answer["status"] == "completed" and text.startswith(greeting)
+
+
+def messages(_, said, __, greeting):
+    answer = json.loads(said)
+    assert answer["stop_reason"] == "end_turn" and answer["content"][0]["text"].startswith(greeting)
+
+
+def count_tokens(_, said, __, ___):
+    assert json.loads(said)["input_tokens"] > 0
+
+
+def image_edits(_, __, folder, ___):
+    edited = (folder / "edited.png").read_bytes()
+    assert edited.startswith(PNG) and edited != PIXEL
+
+
+def moderations(_, said, __, ___):
+    [result] = json.loads(said)["results"]
+    assert result["flagged"] and result["categories"]["violence"]
+
+
+def rerank(_, said, __, ___):
+    assert [result["index"] for result in json.loads(said)["results"]] == [1]
 
 
 def speech(tab, said, folder, _):
@@ -187,6 +228,13 @@ CHECKS = {
     "stream-by-hand": stream_by_hand,
     "embeddings": embeddings,
     "images": images,
+    "completions": completions,
+    "responses": responses,
+    "messages": messages,
+    "count-tokens": count_tokens,
+    "image-edits": image_edits,
+    "moderations": moderations,
+    "rerank": rerank,
     "speech": speech,
     "transcription": transcription,
     "cost": cost,
@@ -242,6 +290,10 @@ def test_the_shown_answers_are_like_the_real_ones(gateway):
         "reply-chat": answer,
         "reply-embeddings": post(gateway, "/embeddings", {"model": "demo-embed", "input": "a toll gate"})[0],
         "reply-images": post(gateway, "/images/generations", {"model": "demo-image", "prompt": "a toll gate"})[0],
+        "reply-responses": post(gateway, "/responses", {"model": "demo-chat", "input": "Hi"})[0],
+        "reply-messages": post(gateway, "/messages", {**ASK, "max_tokens": 9})[0],
+        "reply-moderations": post(gateway, "/moderations", {"model": "demo-moderate", "input": "violence"})[0],
+        "reply-rerank": post(gateway, "/rerank", {"model": "demo-rerank", "query": "x", "documents": ["x"]})[0],
         "reply-model": get(gateway, "/models/demo-chat", gateway.keys["main"]["key"]),
     }
     for topic, real_answer in real.items():

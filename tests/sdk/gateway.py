@@ -64,6 +64,9 @@ models:
   demo-moderate:
     upstreams: [{{name: demo}}]
     price: {{input: "0", output: "0"}}
+  demo-rerank:
+    upstreams: [{{name: demo}}]
+    unit: {{per_search_unit: "0.002"}}
 {scripted_models}
 groups:
   default: {{}}

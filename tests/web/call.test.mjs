@@ -135,7 +135,7 @@ test("the record is asked for until it is there", async () => {
 });
 
 test("a key's models, or why not", async () => {
-  assert.deepEqual(await modelsOf({ own: "key_1" }), ["m"]);
+  assert.deepEqual(await modelsOf({ own: "key_1" }), [{ id: "m", purpose: "chat" }]);
   await assert.rejects(modelsOf({ own: "key_2" }), { code: "invalid_api_key", message: "No." });
 });
 

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::console::Console;
 use crate::console::gateway::SignUp;
 use crate::console::problem::{Problem, ProblemBody};
+use crate::protocol::endpoint::Endpoint;
 
 #[derive(Serialize, ToSchema)]
 pub struct Site {
@@ -24,6 +25,9 @@ pub struct Site {
     edge_url: String,
     #[schema(example = json!(["/v1", "/api/v1"]))]
     base_paths: Vec<String>,
+    /// What can be called, by the names that records have.
+    #[schema(example = json!(["chat_completions", "embeddings"]))]
+    endpoints: Vec<&'static str>,
     sign_up: SignUp,
     /// An upstream that makes its answers up is configured.
     demo: bool,
@@ -50,6 +54,7 @@ pub(super) async fn site(State(console): State<Console>, headers: HeaderMap) -> 
         currency: site.currency,
         edge_url,
         base_paths: site.base_paths,
+        endpoints: Endpoint::ALL.map(Endpoint::label).to_vec(),
         sign_up: site.sign_up,
         demo: site.demo,
         needs_operator: !has_operator,

@@ -41,12 +41,23 @@ pub enum Kind {
     Image,
     Speech,
     Transcription,
+    Moderation,
+    Rerank,
+    /// Nothing that its price or name tells.
     Other,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 6] =
-        [Kind::Chat, Kind::Embedding, Kind::Image, Kind::Speech, Kind::Transcription, Kind::Other];
+    pub const ALL: [Kind; 8] = [
+        Kind::Chat,
+        Kind::Embedding,
+        Kind::Image,
+        Kind::Speech,
+        Kind::Transcription,
+        Kind::Moderation,
+        Kind::Rerank,
+        Kind::Other,
+    ];
 
     pub fn id(self) -> &'static str {
         match self {
@@ -55,6 +66,8 @@ impl Kind {
             Kind::Image => "images",
             Kind::Speech => "speech",
             Kind::Transcription => "transcription",
+            Kind::Moderation => "moderation",
+            Kind::Rerank => "rerank",
             Kind::Other => "other",
         }
     }
@@ -66,7 +79,8 @@ impl Kind {
             Kind::Image => l.say("Images", "图像"),
             Kind::Speech => l.say("Speech", "语音合成"),
             Kind::Transcription => l.say("Transcription", "语音识别"),
-            // Rankings and moderations.
+            Kind::Moderation => l.say("Moderation", "内容审核"),
+            Kind::Rerank => l.say("Rankings", "重排序"),
             Kind::Other => l.say("Other", "其他"),
         }
     }
@@ -82,10 +96,15 @@ impl Kind {
             Kind::Speech
         } else if price.unit.per_audio_second.0 > 0 || is_named(&["whisper", "transcri"]) {
             Kind::Transcription
-        } else if price.unit.per_search_unit.0 > 0 || is_named(&["rerank", "moderat"]) {
-            Kind::Other
+        } else if price.unit.per_search_unit.0 > 0 || is_named(&["rerank"]) {
+            Kind::Rerank
+        } else if is_named(&["moderat"]) {
+            Kind::Moderation
         } else if is_named(&["embed"]) || (answers_free && asks_money) {
             Kind::Embedding
+        } else if price.rates.is_empty() {
+            // Sold by the request or the page alone.
+            Kind::Other
         } else {
             Kind::Chat
         }
@@ -215,6 +234,8 @@ pub fn filling(goods: &[Good], l: Language, base_url: &str) -> Filling {
         image_model: first(Kind::Image),
         speech_model: first(Kind::Speech),
         transcription_model: first(Kind::Transcription),
+        moderation_model: first(Kind::Moderation),
+        rerank_model: first(Kind::Rerank),
     }
 }
 
@@ -279,9 +300,10 @@ mod tests {
             ("reader", unit(|unit| unit.per_million_characters = Pico(1)), Kind::Speech),
             ("gpt-4o-transcribe", price(1, 1), Kind::Transcription),
             ("listener", unit(|unit| unit.per_audio_second = Pico(1)), Kind::Transcription),
-            ("rerank-2.5", price(1, 0), Kind::Other),
-            ("sorter", unit(|unit| unit.per_search_unit = Pico(1)), Kind::Other),
-            ("omni-moderation", price(0, 0), Kind::Other),
+            ("rerank-2.5", price(1, 0), Kind::Rerank),
+            ("sorter", unit(|unit| unit.per_search_unit = Pico(1)), Kind::Rerank),
+            ("omni-moderation", price(0, 0), Kind::Moderation),
+            ("page-reader", unit(|unit| unit.per_page = Pico(1)), Kind::Other),
         ] {
             assert_eq!(Kind::of(name, &price), kind, "{name}");
         }

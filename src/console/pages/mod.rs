@@ -2,7 +2,7 @@
 //!
 //! - [`frame`]: who looks, in which language and light; [`language`]: two texts side by side.
 //! - [`goods`]: what is sold, and whether it answers now.
-//! - [`reference`], [`errors`]: what the documentation lists; [`samples`], [`highlight`]: its code.
+//! - [`reference`], [`parameters`], [`errors`]: what the documentation lists; [`samples`], [`highlight`]: its code.
 //!
 //! Always true: no name of an upstream appears, and nothing of a request is shown unescaped.
 
@@ -11,6 +11,7 @@ mod frame;
 mod goods;
 mod highlight;
 mod language;
+mod parameters;
 mod reference;
 mod samples;
 
@@ -26,7 +27,7 @@ use super::Console;
 use super::listener::ClientAddress;
 use frame::{Frame, Query};
 use goods::{Good, Kind};
-use reference::{CHAT, EMBEDDINGS, IMAGES, Parameter, SPEECH, TRANSCRIPTION, Value};
+use reference::Value;
 use samples::{Filling, Sample};
 
 pub(super) fn router() -> Router<Console> {
@@ -61,6 +62,8 @@ struct Models {
     /// As it was typed.
     search: String,
     kind: Option<Kind>,
+    /// Of which something is sold.
+    kinds: Vec<Kind>,
 }
 
 #[derive(Template)]
@@ -98,8 +101,9 @@ async fn models(State(console): State<Console>, address: ClientAddress, headers:
     let search: String = query.get("q").map(|text| text.chars().take(SEARCH_CHARS_MAX).collect()).unwrap_or_default();
     let kind = query.get("kind").and_then(|id| Kind::ALL.into_iter().find(|kind| kind.id() == id));
     let mut goods = sold(&console, &frame);
+    let kinds = Kind::ALL.into_iter().filter(|kind| goods.iter().any(|good| good.kind == *kind)).collect();
     goods.retain(|good| kind.is_none_or(|kind| good.kind == kind) && good.matches(&search));
-    page(&frame.head(), Models { frame, goods, search, kind })
+    page(&frame.head(), Models { frame, goods, search, kind, kinds })
 }
 
 async fn status(State(console): State<Console>, address: ClientAddress, headers: HeaderMap, query: Asked) -> Response {
@@ -184,14 +188,8 @@ impl Docs {
         }
     }
 
-    fn tables(&self, topic: &str) -> &'static [Parameter] {
-        match topic {
-            "embeddings" => EMBEDDINGS,
-            "images" => IMAGES,
-            "speech" => SPEECH,
-            "transcription" => TRANSCRIPTION,
-            _ => CHAT,
-        }
+    fn tables(&self, topic: &str) -> &'static [parameters::Parameter] {
+        parameters::of(topic)
     }
 
     fn sections(&self) -> Vec<reference::Section> {

@@ -1,4 +1,4 @@
-//! What the documentation lists: endpoints, parameters, how a request can end, and what to type into which client.
+//! What the documentation lists: endpoints, how a request can end, and what to type into which client.
 
 use super::language::{Language, Rich};
 use crate::protocol::endpoint::Endpoint;
@@ -18,23 +18,28 @@ pub fn endpoints(l: Language) -> Vec<EndpointRow> {
     let posts = Endpoint::ALL.into_iter().map(|endpoint| {
         let (section, purpose) = match endpoint {
             Endpoint::ChatCompletions => ("chat", l.say("Chat, streamed or whole", "对话，支持流式")),
-            Endpoint::Completions => ("chat", l.say("Text completion (legacy)", "文本补全（旧接口）")),
-            Endpoint::Responses => ("chat", l.say("OpenAI Responses, streamed or whole", "OpenAI Responses，支持流式")),
+            Endpoint::Completions => ("completions", l.say("Text completion (legacy)", "文本补全（旧接口）")),
+            Endpoint::Responses => {
+                ("responses", l.say("OpenAI Responses, streamed or whole", "OpenAI Responses，支持流式"))
+            }
             Endpoint::Messages => {
-                ("chat", l.say("Anthropic Messages, streamed or whole", "Anthropic Messages，支持流式"))
+                ("messages", l.say("Anthropic Messages, streamed or whole", "Anthropic Messages，支持流式"))
             }
-            Endpoint::CountTokens => {
-                ("chat", l.say("Tokens of a message's input, free of charge", "计算 Messages 输入的 token 数，免费"))
-            }
+            Endpoint::CountTokens => (
+                "count-tokens",
+                l.say("Tokens of a message's input, free of charge", "计算 Messages 输入的 token 数，免费"),
+            ),
             Endpoint::Embeddings => ("embeddings", l.say("Texts to vectors", "文本嵌入")),
             Endpoint::ImagesGenerations => ("images", l.say("Text to images", "文生图")),
-            Endpoint::ImagesEdits => ("images", l.say("Images to images: a form with files", "图像编辑（表单上传）")),
+            Endpoint::ImagesEdits => {
+                ("image-edits", l.say("Images to images: a form with files", "图像编辑（表单上传）"))
+            }
             Endpoint::AudioSpeech => ("audio", l.say("Text to speech", "语音合成")),
             Endpoint::AudioTranscriptions => {
-                ("audio", l.say("Speech to text: a form with a file", "语音转文字（表单上传）"))
+                ("transcription", l.say("Speech to text: a form with a file", "语音转文字（表单上传）"))
             }
-            Endpoint::Moderations => ("more", l.say("Whether texts or images are harmful", "内容审核")),
-            Endpoint::Rerank => ("more", l.say("Documents, the most relevant first", "文档重排序")),
+            Endpoint::Moderations => ("moderations", l.say("Whether texts or images are harmful", "内容审核")),
+            Endpoint::Rerank => ("rerank", l.say("Documents, the most relevant first", "文档重排序")),
         };
         row("POST", endpoint.upstream_path(), section, purpose)
     });
@@ -58,152 +63,6 @@ pub fn endpoints(l: Language) -> Vec<EndpointRow> {
     ];
     posts.chain(gets).collect()
 }
-
-/// A field of a request's body.
-pub struct Parameter {
-    pub name: &'static str,
-    pub kind: &'static str,
-    pub required: bool,
-    english: &'static str,
-    chinese: &'static str,
-}
-
-impl Parameter {
-    pub fn words(&self, l: &Language) -> Rich<'static> {
-        Rich(match l {
-            Language::English => self.english,
-            Language::Chinese => self.chinese,
-        })
-    }
-}
-
-const fn needed(name: &'static str, kind: &'static str, english: &'static str, chinese: &'static str) -> Parameter {
-    Parameter { name, kind, required: true, english, chinese }
-}
-
-const fn optional(name: &'static str, kind: &'static str, english: &'static str, chinese: &'static str) -> Parameter {
-    Parameter { name, kind, required: false, english, chinese }
-}
-
-pub const CHAT: &[Parameter] = &[
-    needed(
-        "model",
-        "string",
-        "A model's name or alias, from [the list](/models).",
-        "模型名称或别名，见[模型列表](/models)。",
-    ),
-    needed(
-        "messages",
-        "array",
-        "The conversation: objects with `role` (`system`, `user`, `assistant`, `tool`) and `content`, a text or parts with text and images.",
-        "对话内容：每项含 `role`（`system`、`user`、`assistant`、`tool`）和 `content`（文本，或由文本与图片组成的数组）。",
-    ),
-    optional(
-        "stream",
-        "boolean",
-        "Send the answer piece by piece, as [events](#streaming).",
-        "以[事件流](#streaming)逐段返回。",
-    ),
-    optional(
-        "stream_options.include_usage",
-        "boolean",
-        "End the stream with an event that counts the tokens.",
-        "在流的末尾附加一个包含 token 用量的事件。",
-    ),
-    optional(
-        "max_completion_tokens",
-        "integer",
-        "The most tokens to answer with. It also bounds what is set aside from your balance. `max_tokens` is understood too.",
-        "最多生成多少 token，同时决定预留金额的上限。也接受 `max_tokens`。",
-    ),
-    optional("temperature, top_p", "number", "How freely words are chosen.", "采样的随机程度。"),
-    optional("n", "integer", "How many answers. Each is charged.", "生成几个回答，每个都计费。"),
-    optional("stop", "string, array", "Texts that end the answer.", "遇到这些文本即停止。"),
-    optional("tools, tool_choice", "array, object", "Functions that the model may call.", "模型可以调用的函数。"),
-    optional(
-        "response_format",
-        "object",
-        "JSON, or JSON after a schema, where the model can.",
-        "要求输出 JSON 或符合 schema 的 JSON（取决于模型）。",
-    ),
-    optional(
-        "service_tier",
-        "string",
-        "Where a model has prices for it: `flex`, `priority`.",
-        "服务等级，如 `flex`、`priority`（取决于模型的价格表）。",
-    ),
-];
-
-pub const EMBEDDINGS: &[Parameter] = &[
-    needed("model", "string", "A model for embeddings.", "嵌入模型。"),
-    needed(
-        "input",
-        "string, array",
-        "One text or many. Each gets a vector, in order.",
-        "一段或多段文本，按顺序各得一个向量。",
-    ),
-    optional("dimensions", "integer", "The length of the vectors, where the model can.", "向量的维数（取决于模型）。"),
-    optional("encoding_format", "string", "`float` or `base64`.", "`float` 或 `base64`。"),
-];
-
-pub const IMAGES: &[Parameter] = &[
-    needed("model", "string", "A model for images.", "图像模型。"),
-    needed("prompt", "string", "What to draw.", "画面描述。"),
-    optional("n", "integer", "How many pictures. Each is charged.", "生成几张，每张都计费。"),
-    optional(
-        "size",
-        "string",
-        "Such as `1024x1024`. It decides the price where [the list](/models) says so.",
-        "如 `1024x1024`。价格可能随尺寸变化，见[价格表](/models)。",
-    ),
-    optional(
-        "quality",
-        "string",
-        "Such as `standard` or `hd`. It decides the price too.",
-        "如 `standard`、`hd`，同样影响价格。",
-    ),
-];
-
-pub const SPEECH: &[Parameter] = &[
-    needed("model", "string", "A model for speech.", "语音合成模型。"),
-    needed(
-        "input",
-        "string",
-        "What to say. Its characters are the price where [the list](/models) says so.",
-        "要朗读的文本。价格可能按字符数计，见[价格表](/models)。",
-    ),
-    optional("voice", "string", "Which voice; the names are the model's.", "音色，名称取决于模型。"),
-    optional(
-        "response_format",
-        "string",
-        "Such as `mp3` or `wav`, where the model can.",
-        "如 `mp3`、`wav`（取决于模型）。",
-    ),
-    optional(
-        "stream_format",
-        "string",
-        "`sse` sends the sound as events, the last of which counts the tokens.",
-        "设为 `sse` 则以事件返回音频，最后一个事件含 token 用量。",
-    ),
-];
-
-pub const TRANSCRIPTION: &[Parameter] = &[
-    needed("file", "file", "The recording, with its name.", "录音文件（含文件名）。"),
-    needed(
-        "model",
-        "string",
-        "A model for transcriptions. Once, and as text.",
-        "语音识别模型，只能出现一次，且为文本字段。",
-    ),
-    optional(
-        "response_format",
-        "string",
-        "`json`, `verbose_json`, `text`, `srt` or `vtt`, where the model can.",
-        "`json`、`verbose_json`、`text`、`srt` 或 `vtt`（取决于模型）。",
-    ),
-    optional("language, prompt", "string", "What the model should expect to hear.", "提示模型可能听到的语言或内容。"),
-    optional("stream", "boolean", "Send the text as it is heard, where the model can.", "边识别边返回（取决于模型）。"),
-];
 
 /// How a request ended, and what is charged then.
 pub struct Ending {
@@ -394,10 +253,13 @@ pub fn sections(l: Language) -> Vec<Section> {
         section("endpoints", l.say("Endpoints", "支持的接口")),
         section("chat", l.say("Chat completions", "对话补全")),
         section("streaming", l.say("Streaming", "流式输出")),
+        section("responses", l.say("Responses", "Responses")),
+        section("messages", l.say("Messages", "Messages")),
         section("embeddings", l.say("Embeddings", "文本嵌入")),
         section("images", l.say("Images", "图像生成")),
         section("audio", l.say("Audio", "音频")),
-        section("more", l.say("Moderations and rankings", "审核与重排序")),
+        section("moderations", l.say("Moderations", "内容审核")),
+        section("rerank", l.say("Rankings", "重排序")),
         section("models", l.say("Models", "模型列表")),
         section("cost", l.say("What a request cost", "查询费用")),
         section("key", l.say("The key's own state", "密钥状态")),

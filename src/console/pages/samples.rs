@@ -22,6 +22,8 @@ pub struct Filling {
     pub image_model: Option<String>,
     pub speech_model: Option<String>,
     pub transcription_model: Option<String>,
+    pub moderation_model: Option<String>,
+    pub rerank_model: Option<String>,
 }
 
 /// One program in up to four languages, or one answer.
@@ -56,10 +58,17 @@ const FILES: &[File] = files! {
     "chat": "curl" "chat.sh", "python" "chat.py", "node" "chat.mjs", "go" "chat.go";
     "stream": "curl" "stream.sh", "python" "stream.py", "node" "stream.mjs", "go" "stream.go";
     "stream-by-hand": "python" "stream_by_hand.py", "node" "stream_by_hand.mjs";
+    "completions": "curl" "completions.sh";
+    "responses": "curl" "responses.sh";
+    "messages": "curl" "messages.sh";
+    "count-tokens": "curl" "count_tokens.sh";
     "embeddings": "curl" "embeddings.sh", "python" "embeddings.py", "node" "embeddings.mjs", "go" "embeddings.go";
     "images": "curl" "images.sh", "python" "images.py", "node" "images.mjs", "go" "images.go";
+    "image-edits": "curl" "image_edits.sh";
     "speech": "curl" "speech.sh", "python" "speech.py", "node" "speech.mjs";
     "transcription": "curl" "transcription.sh", "python" "transcription.py", "node" "transcription.mjs";
+    "moderations": "curl" "moderations.sh";
+    "rerank": "curl" "rerank.sh";
     "cost": "curl" "cost.sh", "python" "cost.py", "node" "cost.mjs";
     "errors": "python" "errors.py", "node" "errors.mjs";
     "key": "curl" "key.sh";
@@ -69,6 +78,10 @@ const FILES: &[File] = files! {
     "reply-cut": "replies" "cut.txt";
     "reply-embeddings": "replies" "embeddings.json";
     "reply-images": "replies" "images.json";
+    "reply-responses": "replies" "responses.json";
+    "reply-messages": "replies" "messages.json";
+    "reply-moderations": "replies" "moderations.json";
+    "reply-rerank": "replies" "rerank.json";
     "reply-request": "replies" "request.json";
     "reply-key": "replies" "key.json";
     "reply-model": "replies" "model.json";
@@ -118,9 +131,11 @@ impl Filling {
     fn model(&self, topic: &str) -> &str {
         let (model, known) = match topic {
             "embeddings" | "reply-embeddings" => (&self.embedding_model, "text-embedding-3-small"),
-            "images" | "reply-images" => (&self.image_model, "gpt-image-1"),
+            "images" | "image-edits" | "reply-images" => (&self.image_model, "gpt-image-1"),
             "speech" => (&self.speech_model, "tts-1"),
             "transcription" => (&self.transcription_model, "whisper-1"),
+            "moderations" | "reply-moderations" => (&self.moderation_model, "omni-moderation-latest"),
+            "rerank" | "reply-rerank" => (&self.rerank_model, "rerank-v3.5"),
             _ => (&self.chat_model, "gpt-4o-mini"),
         };
         model.as_deref().unwrap_or(known)
@@ -171,6 +186,8 @@ mod tests {
             image_model: Some("demo-image".into()),
             speech_model: Some("demo-speech".into()),
             transcription_model: None,
+            moderation_model: None,
+            rerank_model: Some("demo-rerank".into()),
         }
     }
 
@@ -203,6 +220,10 @@ mod tests {
         assert!(text("images").contains("demo-image"));
         assert!(text("speech").contains("demo-speech"));
         assert!(text("transcription").contains("whisper-1"));
+        assert!(text("image-edits").contains("demo-image"));
+        assert!(text("moderations").contains("omni-moderation-latest"));
+        assert!(text("rerank").contains("demo-rerank"));
+        assert!(text("messages").contains("demo-chat"));
     }
 
     #[test]

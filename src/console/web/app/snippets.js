@@ -1,6 +1,7 @@
 // The first call, in the languages that people use: shown beside a new key and in the newcomer's steps.
 import { useApi } from "./api.js";
 import { KEY_VARIABLE, LANGUAGES } from "./playground/code.js";
+import { purposeOf } from "./playground/purpose.js";
 import { baseUrl } from "./site.js";
 
 const COLOURS = { curl: "shell", python: "python", node: "javascript", go: "go" };
@@ -8,9 +9,8 @@ const COLOURS = { curl: "shell", python: "python", node: "javascript", go: "go" 
 /** The id of a model that answers chats, for samples that work when they are pasted; "…" until one is known. */
 export function useSampleModel(wanted = true) {
   const models = useApi(wanted ? "/api/models" : null).data?.data ?? [];
-  // Embeddings and pictures have no price for output tokens.
-  const chat = models.find((model) => model.available && model.pricing?.rates?.some((rate) => Number(rate.output) > 0));
-  return (chat ?? models[0])?.id ?? "…";
+  const chats = models.filter((model) => purposeOf(model) === "chat");
+  return (chats.find((model) => model.available) ?? chats[0])?.id ?? "…";
 }
 
 /** Tabs for a CodeBlock. The key stands in the environment, where it belongs, and in no program's text. */

@@ -16,10 +16,10 @@ import { ColumnPicker, useColumns } from "../requests/columns.js";
 import { RequestDrawer } from "../requests/drawer.js";
 import { accountAsked, accountFilter, seesAll } from "../scope.js";
 import { isOperator } from "../session.js";
+import { site } from "../site.js";
 import { html, useEffect, useMemo, useRef, useState } from "../ui.js";
 
 const RANGES = { "1h": 3_600e3, "24h": 86_400e3, "7d": 604_800e3, "30d": 2_592_000e3 };
-const ENDPOINTS = ["chat_completions", "completions", "embeddings", "images_generations"];
 const OUTCOMES = ["client_gone", "upstream_cut", "upstream_failed", "rejected", "refused", "interrupted"];
 const STATUSES = ["429", "402", "401", "400", "500"];
 const LIVE_EVERY_MS = 2_000;
@@ -72,7 +72,7 @@ export function RequestList({ base, title, lead, id, query, everything }) {
         { name: "model", label: t("requests.model"), type: "select", options: (models.data?.data ?? models.data ?? []).map((model) => ({ value: model.id, label: model.id })) },
         { name: "key", label: t("requests.key"), type: "select", options: (keys.data?.data ?? []).map((key) => ({ value: key.id, label: all ? `${key.name} · ${key.account}` : key.name })) },
         { name: "result", label: t("requests.result"), type: "select", options: resultOptions() },
-        { name: "endpoint", label: t("requests.endpoint"), type: "select", options: ENDPOINTS.map((value) => ({ value, label: value })) },
+        { name: "endpoint", label: t("requests.endpoint"), type: "select", options: (site.value?.endpoints ?? []).map((value) => ({ value, label: value })) },
         { name: "range", label: t("requests.time"), type: "select", options: Object.keys(RANGES).map((value) => ({ value, label: t(`requests.range.${value}`) })) },
         ...accountFilter(accounts.data?.data),
       ]}>

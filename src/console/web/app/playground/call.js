@@ -6,6 +6,7 @@
  * makes the gateway stop the upstream.
  */
 import { TEXT_CHARS_MAX, emptyAnswer, refusal, takeEvent, takeWhole } from "./answer.js";
+import { purposeOf } from "./purpose.js";
 import { EventReader } from "./sse.js";
 
 /** @typedef {{own: string} | {pasted: string}} Key an own key's id, or a key's text */
@@ -104,7 +105,7 @@ export async function modelsOf(key, signal) {
   if (!answer.ok) throw refusal(answer.status, text);
   try {
     const list = JSON.parse(text).data;
-    return list.map((model) => model.id).filter((id) => typeof id === "string");
+    return list.filter((model) => typeof model.id === "string").map((model) => ({ id: model.id, purpose: purposeOf(model) }));
   } catch {
     throw { status: answer.status, code: "not_json", message: "" };
   }

@@ -21,11 +21,13 @@ export const keyFault = signal("");
 
 export const keyOptions = () => [...keys.value.map((one) => ({ value: one.id, label: `${one.name} · ${one.prefix}` })), { value: PASTE, label: t("playground.paste") }];
 
-/** The chosen mode's models first: a key's list does not say what each is for, but its name mostly does. */
+/** The chosen mode's models first. */
 export function modelOptions() {
-  const fits = (id) => (purpose(id) === mode.value ? 0 : 1);
-  return [...models.value].sort((a, b) => fits(a) - fits(b) || a.localeCompare(b)).map((id) => ({ value: id, label: id }));
+  const fits = (model) => (model.purpose === mode.value ? 0 : 1);
+  return [...models.value].sort((a, b) => fits(a) - fits(b) || a.id.localeCompare(b.id)).map(({ id }) => ({ value: id, label: id }));
 }
+
+const modelsFor = (purpose) => models.value.filter((model) => model.purpose === purpose).map((model) => model.id).sort();
 
 /** Fetches the keys of whoever is signed in, and takes what the address asks for (`?key=…&model=…`). */
 export async function loadChoices(query) {
@@ -54,14 +56,6 @@ export function chooseModel(side, model) {
 /** A key is long; asking starts when the typing has stopped. */
 export function pasteText(text) {
   pastedKey.value = text.trim();
-}
-
-/** Null: it is for nothing that can be tried here. */
-function purpose(id) {
-  if (/tts|speech|whisper|transcri|rerank|moderat/i.test(id)) return null;
-  if (/embed/i.test(id)) return "embeddings";
-  if (/image|dall-e|flux|imagen/i.test(id)) return "images";
-  return "chat";
 }
 
 // Another key: ask for its models, a moment after the last change.
@@ -99,7 +93,7 @@ async function ask(payer, abort) {
 effect(() => {
   const list = modelOptions().map((option) => option.value);
   if (list.length === 0) return;
-  const fitting = list.filter((id) => purpose(id) === mode.value);
+  const fitting = modelsFor(mode.value);
   const now = chosen.peek();
   const keep = (id) => list.includes(id) && (fitting.length === 0 || fitting.includes(id));
   const first = keep(now[0]) ? now[0] : (fitting[0] ?? list[0]);
