@@ -48,12 +48,12 @@ fn in_words(report: &AuditReport, currency: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::money::Nano;
+    use crate::core::money::NanoSum;
 
     #[test]
     fn every_difference_has_its_line_and_the_verdict_is_last() {
         let mut report =
-            AuditReport { accounts: 2, entries: 1, balance: Nano(1_500_000_000), ..AuditReport::default() };
+            AuditReport { accounts: 2, entries: 1, balance: NanoSum(1_500_000_000), ..AuditReport::default() };
         let clean = "the books balance: 2 accounts, 1 ledger entry, 0 requests, 0 open holds, 1.5 USD in all\n";
         assert_eq!(in_words(&report, "USD"), clean);
         report.differences = vec!["alice has 1 too much".into(), "bob has 1 too little".into()];

@@ -1,8 +1,9 @@
 //! Guessing made slow: how often a login, and an address, may be wrong.
 //!
-//! A login has five wrong tries; after each further one it rests, twice as long each time, up to a quarter of an hour. An
-//! address (an IPv6 /64) has thirty in ten minutes, whatever it guesses: passwords, codes, links. Who succeeds starts
-//! anew.
+//! From one address (an IPv6 /64) a login has five wrong tries; after each further one it rests there, twice as long each
+//! time, up to a quarter of an hour. From all addresses together it has a hundred an hour, then one in five seconds: many
+//! who guess are slowed down, and none of them keeps its owner out. An address has thirty tries in ten minutes, whatever
+//! it guesses: passwords, codes, links. Who succeeds starts anew.
 //!
 //! Always true: memory is bounded. When there is no more room, what has rested longest is forgotten first.
 
@@ -14,10 +15,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::problem::Problem;
+use crate::core::account::{NAME_CHARS_MAX, folded};
 use crate::core::address::Origin;
 
 pub(super) struct Attempts {
-    logins: Mutex<HashMap<String, Wrong>>,
+    /// By login, from one address or from any.
+    logins: Mutex<HashMap<(String, Option<Origin>), Wrong>>,
     addresses: Mutex<HashMap<Origin, Wrong>>,
 }
 
@@ -52,22 +55,35 @@ impl Attempts {
         Ok(())
     }
 
-    /// As [`Attempts::try_address`], for a login.
+    /// As [`Attempts::try_address`], for a login that is tried from there.
     ///
     /// # Errors
     /// 429 while this login rests.
-    pub(super) fn try_login(&self, login: &str, now: Instant) -> Result<(), Problem> {
-        let (login, mut logins) = (folded(login), self.logins.lock());
-        let before = logins.get(&login).filter(|wrong| now.saturating_duration_since(wrong.since) < FORGOTTEN);
-        let count = before.map_or(0, |wrong| wrong.count);
-        if let Some(wrong) = before.filter(|wrong| wrong.count >= LOGIN_TRIES && wrong.until > now) {
-            return Err(wait(wrong.until, now));
+    pub(super) fn try_login(&self, login: &str, address: IpAddr, now: Instant) -> Result<(), Problem> {
+        let mut logins = self.logins.lock();
+        let next = Self::places(login, address).map(|(place, tries, rest_max)| {
+            let before = logins.get(&place).filter(|wrong| now.saturating_duration_since(wrong.since) < FORGOTTEN);
+            if let Some(wrong) = before.filter(|wrong| wrong.count >= tries && wrong.until > now) {
+                return Err(wait(wrong.until, now));
+            }
+            let count = before.map_or(0, |wrong| wrong.count).saturating_add(1);
+            let doublings = count.saturating_sub(tries).min(16);
+            let rest = REST_MIN.saturating_mul(1 << doublings).min(rest_max);
+            Ok((place, Wrong { count, since: now, until: now + rest }))
+        });
+        // Only a try that both allow counts in either.
+        let [here, anywhere] = next;
+        for (place, wrong) in [here?, anywhere?] {
+            insert(&mut logins, place, wrong, now);
         }
-        let count = count.saturating_add(1);
-        let doublings = count.saturating_sub(LOGIN_TRIES).min(16);
-        let rest = REST_MIN.saturating_mul(1 << doublings).min(REST_MAX);
-        insert(&mut logins, login, Wrong { count, since: now, until: now + rest }, now);
         Ok(())
+    }
+
+    /// What a try counts in, with the tries that are free there and the longest rest.
+    fn places(login: &str, address: IpAddr) -> [((String, Option<Origin>), u32, Duration); 2] {
+        let login = folded(&login.chars().take(NAME_CHARS_MAX).collect::<String>());
+        let here = (login.clone(), Some(Origin::of(address)));
+        [(here, LOGIN_TRIES, REST_MAX), ((login, None), LOGIN_TRIES_ANYWHERE, REST_MAX_ANYWHERE)]
     }
 
     /// It was right, or nobody looked: this try is given back.
@@ -78,15 +94,21 @@ impl Attempts {
     }
 
     /// Nobody looked: as [`Attempts::give_address_back`]. What went wrong before stays counted.
-    pub(super) fn give_login_back(&self, login: &str) {
-        if let Some(wrong) = self.logins.lock().get_mut(&folded(login)) {
-            wrong.count = wrong.count.saturating_sub(1);
+    pub(super) fn give_login_back(&self, login: &str, address: IpAddr) {
+        let mut logins = self.logins.lock();
+        for (place, ..) in Self::places(login, address) {
+            if let Some(wrong) = logins.get_mut(&place) {
+                wrong.count = wrong.count.saturating_sub(1);
+            }
         }
     }
 
     /// Whoever knows the password begins anew.
-    pub(super) fn forget_login(&self, login: &str) {
-        self.logins.lock().remove(&folded(login));
+    pub(super) fn forget_login(&self, login: &str, address: IpAddr) {
+        let mut logins = self.logins.lock();
+        for (place, ..) in Self::places(login, address) {
+            logins.remove(&place);
+        }
     }
 }
 
@@ -107,12 +129,10 @@ fn wait(until: Instant, now: Instant) -> Problem {
     Problem::too_many_attempts(until.saturating_duration_since(now).as_secs().saturating_add(1))
 }
 
-/// Logins are compared without regard to case; a long one is nobody's.
-fn folded(login: &str) -> String {
-    login.chars().take(LOGIN_CHARS_MAX).flat_map(char::to_lowercase).collect()
-}
-
 const LOGIN_TRIES: u32 = 5;
+const LOGIN_TRIES_ANYWHERE: u32 = 100;
+/// Whoever can guess from hundreds of addresses must not be able to lock somebody out either.
+const REST_MAX_ANYWHERE: Duration = Duration::from_secs(5);
 const REST_MIN: Duration = Duration::from_secs(2);
 const REST_MAX: Duration = Duration::from_secs(15 * 60);
 /// A login that nobody tried for so long has all its tries again.
@@ -120,34 +140,56 @@ const FORGOTTEN: Duration = Duration::from_secs(60 * 60);
 const ADDRESS_TRIES: u32 = 30;
 const ADDRESS_WINDOW: Duration = Duration::from_secs(10 * 60);
 const REMEMBERED_MAX: usize = 20_000;
-const LOGIN_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn after(start: Instant, seconds: u64) -> Instant {
         start + Duration::from_secs(seconds)
     }
 
+    fn address(nth: usize) -> IpAddr {
+        Ipv4Addr::from_bits(u32::try_from(nth).unwrap()).into()
+    }
+
     #[test]
     fn a_login_rests_longer_each_time() {
-        let (attempts, start) = (Attempts::new(), Instant::now());
-        for _ in 0..5 {
-            assert!(attempts.try_login("Ada", start).is_ok());
+        let (attempts, start, here) = (Attempts::new(), Instant::now(), address(1));
+        // However it is spelled: these are all one person.
+        for spelling in ["Sisi", "\u{17f}isi", "s\u{131}si", "SISI", "sisi"] {
+            assert!(attempts.try_login(spelling, here, start).is_ok());
         }
         let mut now = start;
         for rest in [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900] {
-            assert!(attempts.try_login("ada", after(now, rest - 1)).is_err(), "{rest}");
+            assert!(attempts.try_login("sisi", here, after(now, rest - 1)).is_err(), "{rest}");
             now = after(now, rest);
-            assert!(attempts.try_login("ADA", now).is_ok(), "{rest}");
+            assert!(attempts.try_login("si\u{17f}I", here, now).is_ok(), "{rest}");
         }
-        assert!(attempts.try_login("ada", now).is_err());
-        attempts.give_login_back("ada");
-        assert!(attempts.try_login("ada", now).is_err(), "those before are not forgotten");
-        attempts.forget_login("ada");
-        assert!(attempts.try_login("ada", now).is_ok());
-        assert!(attempts.try_login("bob", start).is_ok());
+        assert!(attempts.try_login("sisi", here, now).is_err());
+        attempts.give_login_back("sisi", here);
+        assert!(attempts.try_login("sisi", here, now).is_err(), "those before are not forgotten");
+        assert!(attempts.try_login("sisi", address(2), now).is_ok(), "its owner is somewhere else");
+        attempts.forget_login("sisi", here);
+        assert!(attempts.try_login("sisi", here, now).is_ok());
+        assert!(attempts.try_login("bob", here, start).is_ok());
+    }
+
+    #[test]
+    fn many_addresses_that_guess_one_login_are_slowed_down_together() {
+        let (attempts, start) = (Attempts::new(), Instant::now());
+        for nth in 0..100 {
+            assert!(attempts.try_login("ada", address(nth), start).is_ok(), "{nth}");
+        }
+        let mut now = start;
+        for nth in 100..110 {
+            // The first rest is two seconds, and none is longer than five.
+            now = after(now, 5);
+            assert!(attempts.try_login("ada", address(nth), now).is_ok(), "{nth}");
+            assert!(attempts.try_login("ada", address(nth + 1), after(now, 1)).is_err(), "{nth}");
+        }
     }
 
     #[test]
@@ -170,9 +212,9 @@ mod tests {
     fn memory_is_bounded() {
         let (attempts, start) = (Attempts::new(), Instant::now());
         for nth in 0..u64::try_from(REMEMBERED_MAX).unwrap() + 50 {
-            assert!(attempts.try_login(&nth.to_string(), start + Duration::from_micros(nth)).is_ok());
+            assert!(attempts.try_login(&nth.to_string(), address(7), start + Duration::from_micros(nth)).is_ok());
         }
         assert_eq!(attempts.logins.lock().len(), REMEMBERED_MAX);
-        assert!(!attempts.logins.lock().contains_key("0"));
+        assert!(!attempts.logins.lock().contains_key(&("0".to_owned(), None)));
     }
 }

@@ -141,6 +141,11 @@ impl Problem {
         Problem { request_id: Some(request_id), ..problem }
     }
 
+    /// Whether the fault is not the caller's.
+    pub fn is_ours(self: &Problem) -> bool {
+        self.status.is_server_error()
+    }
+
     pub fn status(&self) -> StatusCode {
         self.status
     }

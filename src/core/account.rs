@@ -40,7 +40,13 @@ pub fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-const NAME_CHARS_MAX: usize = 64;
+/// A login without regard to case. By way of the upper case, which is the same for both of a letter's small forms.
+pub fn folded(login: &str) -> String {
+    login.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+/// Of a name, and of a login.
+pub const NAME_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

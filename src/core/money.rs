@@ -18,6 +18,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[schema(value_type = String, example = "12.5")]
 pub struct Nano(pub i64);
 
+/// A sum of nano-units over all accounts, which may be more than one account can have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, utoipa::ToSchema)]
+#[schema(value_type = String, example = "12.5")]
+pub struct NanoSum(pub i128);
+
 /// A price in pico-units (10⁻¹² of the billing currency) per token, image, second or whatever it is attached to.
 /// Never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +108,27 @@ impl fmt::Display for Nano {
             f.write_str("-")?;
         }
         write_scaled(f, u128::from(self.0.unsigned_abs()), NANO_DECIMALS)
+    }
+}
+
+impl From<Nano> for NanoSum {
+    fn from(amount: Nano) -> Self {
+        NanoSum(amount.0.into())
+    }
+}
+
+impl fmt::Display for NanoSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        write_scaled(f, self.0.unsigned_abs(), NANO_DECIMALS)
+    }
+}
+
+impl Serialize for NanoSum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -145,6 +145,35 @@ async fn every_route_opens_for_whom_it_is_meant_and_for_nobody_else() {
     assert_eq!(customers, by_hand);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_makes_nothing_that_may_do_more_than_itself() {
+    let gateway = Gateway::start(&Config::new());
+    let operator = Browser::first_operator(&gateway).await;
+    operator.customer("bob").await;
+    let token = Browser::with_scopes(&gateway, "accounts");
+    let people = operator.get("/api/people").await.expect(200).json();
+    let id = |login: &str| {
+        let found = people["data"].as_array().unwrap().iter().find(|person| person["login"] == login);
+        found.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let (ada, bob) = (id("ada"), id("bob"));
+    for (method, path, body) in [
+        ("POST", "/api/accounts".to_owned(), json!({"name": "rich", "credit": "1000000"})),
+        ("POST", "/api/invitations".to_owned(), json!({"role": "operator"})),
+        ("POST", format!("/api/people/{ada}/reset"), json!({})),
+        ("PATCH", format!("/api/people/{bob}"), json!({"role": "operator"})),
+        ("PATCH", format!("/api/people/{ada}"), json!({"status": "disabled"})),
+    ] {
+        let answer = token.ask(method, &path, Some(body)).await;
+        assert_eq!((answer.status(), problem(&answer).as_str()), (403, "forbidden"), "{method} {path}");
+    }
+    token.post("/api/accounts", json!({"name": "poor"})).await.expect(201);
+    token.post("/api/invitations", json!({"role": "customer", "account": "poor"})).await.expect(201);
+    token.post(&format!("/api/people/{bob}/reset"), json!({})).await.expect(201);
+    let all = Browser::with_scopes(&gateway, "all");
+    all.post("/api/invitations", json!({"role": "operator"})).await.expect(201);
+}
+
 /// One more session of the same person, which may end.
 async fn signed_in_again(caller: &Browser, role: Role) -> Browser {
     let login = if role == Role::Operator { "ada" } else { "bob" };

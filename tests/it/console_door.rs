@@ -247,6 +247,11 @@ async fn people_are_invited_disabled_and_given_new_passwords() {
     assert_eq!(me["person"]["login"], "bob");
     assert_eq!(bob.get("/api/me").await.status(), 401);
     assert_eq!(bob.sign_in("bob", PASSWORD).await.status(), 401);
+    let log = ada.get("/api/actions").await.expect(200).json();
+    let deeds = log["data"].as_array().unwrap().iter().filter(|deed| deed["target"] == id("bob").as_str());
+    let deeds: Vec<_> = deeds.map(|deed| (deed["action"].as_str().unwrap(), deed["after"].clone())).collect();
+    assert_eq!(deeds[0], ("person.password", json!({"by_link": true})), "{log}");
+    assert_eq!((deeds[1].0, &deeds[1].1["role"]), ("person.create", &json!("customer")));
 
     // Disabled: out at once, and not in again.
     ada.patch(&format!("/api/people/{}", id("bob")), json!({"status": "disabled"})).await.expect(200);

@@ -3,9 +3,10 @@
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tollgate::core::money::NanoSum;
 
 use crate::support::console::Console;
-use crate::support::stand::{Plan, Play, Stand, chat};
+use crate::support::stand::{Plan, Play, Stand, chat, nano};
 use crate::support::upstream::usage;
 use crate::support::{eventually, wait_for};
 
@@ -349,4 +350,41 @@ async fn what_is_done_by_hand_is_noted_without_secrets() {
     let audited = || async { operator.get("/api/audit").await.expect(200) };
     let proof = eventually("the books are proved", audited, |proof| proof["ok"] == true).await;
     assert_eq!((&proof["differences"], &proof["balance"]), (&json!([]), &json!("5")));
+}
+
+#[tokio::test]
+async fn a_repeated_success_buys_no_more_guesses() {
+    let stand = stand().await;
+    let operator = Console::operator(&stand.gateway).await;
+    stand.account("alice", "0");
+    let alice = operator.customer(&stand.gateway, "alice", "alice").await;
+    let made = operator.post("/api/redeem-codes", json!({"name": "one", "amount": "1", "count": 1})).await.expect(201);
+    let good = json!({"code": made["data"][0]["code"]});
+    alice.post_once("again", "/api/redeem", good.clone()).await.expect(201);
+    let guess = |nth: usize| json!({"code": format!("TG-{nth:020}")});
+    for nth in 0..5 {
+        alice.post("/api/redeem", guess(nth)).await.refused(422, "refused");
+        if nth < 4 {
+            alice.post_once("again", "/api/redeem", good.clone()).await.expect(200);
+        }
+    }
+    alice.post("/api/redeem", guess(5)).await.refused(429, "too_many_attempts");
+}
+
+#[tokio::test]
+async fn sums_beyond_what_one_account_can_have_are_exact() {
+    let stand = stand().await;
+    let operator = Console::operator(&stand.gateway).await;
+    for name in ["whale", "shark"] {
+        stand.account(name, "9000000000.000000001");
+    }
+    stand.account("debtor", "0");
+    let debt = json!({"amount": "-0.000000002", "kind": "adjust", "note": "to see"});
+    operator.post("/api/accounts/debtor/credits", debt).await.expect(201);
+    let accounts = operator.all("/api/accounts", 50).await;
+    let sum = accounts.iter().map(|row| i128::from(nano(row["balance"].as_str().unwrap()).0)).sum();
+    assert!(sum > i128::from(i64::MAX));
+    let overview = operator.get("/api/overview?scope=all").await.expect(200);
+    assert_eq!(overview["standing"]["balance"], json!(NanoSum(sum)), "{overview}");
+    assert_eq!(operator.get("/api/audit").await.expect(200)["balance"], json!(NanoSum(sum)));
 }

@@ -131,6 +131,11 @@ async fn the_edge_judges_by_the_person_s_own_address() {
     let elsewhere = from("198.51.100.7").post(CHAT, body(QUESTION)).await;
     assert_eq!((elsewhere.status(), elsewhere.code().as_str()), (403, "address_not_allowed"));
 
+    // Operators see every key, and spend their own account's money only.
+    let another = gateway.new_account("bob", "5");
+    let others = with_key(&ada, &another.id).post(CHAT, body(QUESTION)).await;
+    assert_eq!((others.status(), problem(&others).as_str()), (404, "not_found"));
+
     // Guesses count for whoever guesses, not for the console.
     let guesser = with_pasted(&Browser::new(&gateway), "sk-nonsense").also("X-Forwarded-For: 198.51.100.9");
     for _ in 0..60 {

@@ -306,3 +306,17 @@ async fn customers_read_what_they_pay() {
     assert!(hers.get("upstreams").is_none(), "{hers}");
     assert_eq!(list["upstreams"], json!([{"name": "up", "model": "far", "priority": 0, "weight": 1, "up": true}]));
 }
+
+#[tokio::test]
+async fn another_s_id_is_no_place_to_go_on_after() {
+    let (stand, operator, alice) = stand().await;
+    let mine = alice.post("/api/keys", json!({"name": "mine"})).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let his = stand.new_key("bob", "").id;
+    let after = |id: &str| format!("/api/keys?after={id}");
+    alice.get(&after(&mine)).await.expect(200);
+    operator.get(&after(&his)).await.expect(200);
+    let unknown = alice.get(&after("key_00000000000000000000000000000000")).await;
+    let others = alice.get(&after(&his)).await;
+    assert_eq!((others.status, others.json()["detail"].clone()), (unknown.status, unknown.json()["detail"].clone()));
+    assert!(others.status.is_client_error());
+}

@@ -13,6 +13,7 @@ use crate::console::listing::list;
 use crate::console::problem::Problem;
 use crate::console::{Console, Done, now_ms};
 use crate::core::account::{AccountStatus, check_name};
+use crate::core::admin_token::Scope;
 use crate::core::money::Nano;
 use crate::store::contract::AccountPatch;
 use crate::store::contract::console::AccountFilter;
@@ -85,6 +86,9 @@ pub(super) async fn create_account(
     let group = body.group.unwrap_or_else(|| DEFAULT_GROUP.to_owned());
     check_group(&console, &group)?;
     let credit = body.credit.map_or(Ok(Nano::ZERO), |text| field::not_negative("credit", &text))?;
+    if credit != Nano::ZERO {
+        caller.operator(Scope::Credit)?;
+    }
     let name = body.name;
     let made =
         console.act_once(&caller, once, move |desk| desk.create_account(&name, &group, credit, now_ms())).await?;

@@ -206,13 +206,21 @@ pub(super) async fn redeem(
     };
     // Guesses are slowed down as at the sign-in; nobody's login has a space in it.
     let (attempts, who) = (console.attempts(), format!("{} redeems", caller.public_id()));
-    attempts.try_login(&who, Instant::now())?;
+    let (address, now) = (caller.address(), Instant::now());
+    attempts.try_address(address, now)?;
+    attempts.try_login(&who, address, now)?;
     let hash = code.hash();
-    let redeemed = console.act_once(&caller, once, move |desk| desk.redeem(&hash, account, now_ms())).await?;
-    attempts.forget_login(&who);
+    let redeemed = console.act_once(&caller, once, move |desk| desk.redeem(&hash, account, now_ms())).await;
+    if redeemed.as_ref().map_or_else(Problem::is_ours, |_| true) {
+        attempts.give_address_back(address);
+        attempts.give_login_back(&who, address);
+    }
+    let redeemed = redeemed?;
     let name = caller.own_account().map(|own| own.name.clone()).unwrap_or_default();
     match redeemed {
         Done::Now(entry) => {
+            // A repetition proves nothing: it may be repeated between any number of guesses.
+            attempts.forget_login(&who, address);
             Ok(answer::created(&Redeemed { balance: entry.balance_after, entry: Entry::new(&entry, &name) }))
         }
         Done::Before(seq) => {

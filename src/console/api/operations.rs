@@ -13,7 +13,7 @@ use crate::console::caller::Caller;
 use crate::console::input::{Body, Nothing, Query};
 use crate::console::problem::{FieldError, Problem};
 use crate::console::{Console, now_ms};
-use crate::core::money::Nano;
+use crate::core::money::NanoSum;
 use crate::store::contract::AuditReport;
 use crate::store::contract::console::Operation;
 use crate::store::view::seconds;
@@ -154,7 +154,7 @@ pub(super) struct Proof {
     entries: u64,
     requests: u64,
     holds: u64,
-    balance: Nano,
+    balance: NanoSum,
     /// One sentence per difference; none if the books are right.
     differences: Vec<String>,
 }

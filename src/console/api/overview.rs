@@ -15,7 +15,7 @@ use crate::console::input::Query;
 use crate::console::problem::Problem;
 use crate::console::{Console, now_ms};
 use crate::core::admin_token::Scope;
-use crate::core::money::Nano;
+use crate::core::money::{Nano, NanoSum};
 use crate::store::contract::RequestView as RequestEntry;
 use crate::store::contract::console::{
     Latency, Page, RequestQuery, SeriesBy, SeriesRow, Standing, TopBy, TopQuery, TopRow,
@@ -68,10 +68,10 @@ pub(super) struct Overview<'a> {
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct StandingView {
-    balance: Nano,
-    held: Nano,
+    balance: NanoSum,
+    held: NanoSum,
     accounts: u64,
-    codes_open: Nano,
+    codes_open: NanoSum,
 }
 
 #[derive(Serialize, ToSchema)]

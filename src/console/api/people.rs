@@ -21,6 +21,7 @@ use crate::console::listing::list;
 use crate::console::problem::Problem;
 use crate::console::{Console, now_ms, password};
 use crate::core::account::check_name;
+use crate::core::admin_token::Scope;
 use crate::core::key;
 use crate::core::secret::Secret;
 use crate::core::values;
@@ -152,6 +153,7 @@ pub(super) async fn update_person(
     Body(change): Body<PersonChange>,
 ) -> Result<Response, Problem> {
     let person = person(&console, id).await?;
+    refuse_operators(&caller, [Some(person.role), change.role])?;
     let account = match change.account {
         None => None,
         Some(None) => Some(None),
@@ -173,8 +175,14 @@ pub(super) async fn reset_person(
     Path(id): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Result<Response, Problem> {
-    let person = person(&console, id).await?.id;
-    invite(&console, &caller, InvitationFor::Reset { person }, None, RESET_VALID).await
+    let person = person(&console, id).await?;
+    refuse_operators(&caller, [Some(person.role), None])?;
+    invite(&console, &caller, InvitationFor::Reset { person: person.id }, None, RESET_VALID).await
+}
+
+/// An operator may do everything, so whoever makes one, or takes one's place, must be allowed everything.
+fn refuse_operators(caller: &Caller, roles: [Option<Role>; 2]) -> Result<(), Problem> {
+    if roles.contains(&Some(Role::Operator)) { caller.operator(Scope::All) } else { Ok(()) }
 }
 
 async fn person(console: &Console, id: String) -> Result<PersonRow, Problem> {
@@ -219,6 +227,7 @@ pub(super) async fn create_invitation(
     caller: Caller,
     Body(body): Body<NewInvitationBody>,
 ) -> Result<Response, Problem> {
+    refuse_operators(&caller, [Some(body.role), None])?;
     let note = body.note.map(|note| field::line("note", &note, NOTE_CHARS_MAX)).transpose()?;
     let valid = body.expires_in.map(|text| field::duration("expires_in", &text)).transpose()?.unwrap_or(VALID);
     if valid.is_zero() || valid > VALID_MAX {

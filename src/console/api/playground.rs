@@ -169,7 +169,10 @@ async fn key_of(console: &Console, caller: Option<&Caller>, headers: &HeaderMap)
     match (text(KEY_ID), text(PASTED_KEY)) {
         (Some(id), None) => {
             let caller = caller.ok_or_else(Problem::unauthenticated)?;
-            Ok(reach::key(console, caller, id).await?.record.hash)
+            let own = reach::own(caller)?;
+            // Operators see everybody's keys, and spend nobody's money but their own account's.
+            let row = reach::key(console, caller, id).await?;
+            (row.record.account == own).then_some(row.record.hash).ok_or_else(|| Problem::no_such("key"))
         }
         // Whether there is such a key, and whether it may, is for the edge to say.
         (None, Some(pasted)) => Ok(key::hash(pasted.as_bytes())),

@@ -58,15 +58,16 @@ pub(super) async fn sign_in(
 ) -> Result<Response, Problem> {
     let (attempts, now) = (console.attempts(), Instant::now());
     attempts.try_address(address.0, now)?;
-    attempts.try_login(&body.login, now).inspect_err(|_| attempts.give_address_back(address.0))?;
+    let rested = attempts.try_login(&body.login, address.0, now);
+    rested.inspect_err(|_| attempts.give_address_back(address.0))?;
     let found = is_right(&console, &body.login, body.password).await.inspect_err(|_| {
         attempts.give_address_back(address.0);
-        attempts.give_login_back(&body.login);
+        attempts.give_login_back(&body.login, address.0);
     })?;
     let active = found.filter(|person| person.status == PersonStatus::Active);
     let person = active.ok_or_else(Problem::wrong_credentials)?;
     attempts.give_address_back(address.0);
-    attempts.forget_login(&body.login);
+    attempts.forget_login(&body.login, address.0);
     welcome(&console, &person, address, &headers).await
 }
 
@@ -166,12 +167,12 @@ pub(super) async fn change_me(
         return Err(Problem::unauthenticated());
     };
     let (attempts, hash) = (console.attempts(), *hash);
-    attempts.try_login(&person.login, Instant::now())?;
+    attempts.try_login(&person.login, caller.address(), Instant::now())?;
     let right = is_right(&console, &person.login, current).await;
-    if right.inspect_err(|_| attempts.give_login_back(&person.login))?.is_none() {
+    if right.inspect_err(|_| attempts.give_login_back(&person.login, caller.address()))?.is_none() {
         return Err(Problem::invalid_field("password.current", "is not your password"));
     }
-    attempts.forget_login(&person.login);
+    attempts.forget_login(&person.login, caller.address());
     let hashed = console.mill().hash(new).await?;
     console.register(move |registry| registry.set_password(person.id, &hashed, Some(&hash), now_ms())).await?;
     me(State(console), caller).await

@@ -14,7 +14,7 @@ use super::{AccountRow, KeyRow};
 use super::{AdminTokenRow, EntryKind, LedgerEntry, Outcome, RequestId, RequestView, StoreError, UsageRow};
 use crate::core::account::{AccountId, AccountStatus};
 use crate::core::key::{KeyHash, KeyId};
-use crate::core::money::Nano;
+use crate::core::money::{Nano, NanoSum};
 
 /// The database's own number for a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -470,11 +470,11 @@ pub struct StorageFacts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Sum of all balances, and of what running requests hold.
-    pub balance: Nano,
-    pub held: Nano,
+    pub balance: NanoSum,
+    pub held: NanoSum,
     pub accounts: u64,
     /// Sum of the amounts in codes that can still be redeemed.
-    pub codes_open: Nano,
+    pub codes_open: NanoSum,
 }
 
 /// What operators do that changes nothing in the storage. The action log has it all the same, with how it went.

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::core::account::{AccountId, AccountStatus};
 use crate::core::key::{KeyHash, KeyId, KeyRecord, KeyStatus, Limits};
-use crate::core::money::Nano;
+use crate::core::money::{Nano, NanoSum};
 use console::{
     Act, CodeRow, InvitationRow, NewCodes, NewInvitation, Operation, PersonId, PersonPatch, PersonRow, Registry,
     Reports,
@@ -515,7 +515,7 @@ pub struct AuditReport {
     pub entries: u64,
     pub requests: u64,
     pub holds: u64,
-    pub balance: Nano,
+    pub balance: NanoSum,
     /// Empty when the books are right; else one sentence per difference.
     pub differences: Vec<String>,
 }

@@ -14,7 +14,7 @@ use rusqlite::{Row, Rows, Transaction};
 use super::connection::fault;
 use super::rows::{Stored, first};
 use crate::core::bill::Bill;
-use crate::core::money::Nano;
+use crate::core::money::{Nano, NanoSum};
 use crate::store::contract::{AuditReport, RequestId, StoreError};
 
 /// Recomputes everything; the transaction is the snapshot.
@@ -111,7 +111,7 @@ impl<'a> Audit<'a> {
         let mut differences = Vec::new();
         for account in self.accounts.values() {
             self.report.accounts += 1;
-            self.report.balance = self.report.balance.saturating_add(Nano(account.balance));
+            self.report.balance.0 += i128::from(account.balance);
             if i128::from(account.balance) != account.entries {
                 differences.push(format!(
                     "account {}: the balance is {}, its ledger entries add up to {}",
@@ -376,7 +376,7 @@ fn next_day(rows: &mut Rows<'_>) -> Result<Option<Day>, StoreError> {
 
 /// A sum as money, also when it is beyond all money.
 fn money(sum: i128) -> String {
-    i64::try_from(sum).map_or_else(|_| format!("{sum} nano"), |sum| Nano(sum).to_string())
+    NanoSum(sum).to_string()
 }
 
 const RECORDS: &str = "

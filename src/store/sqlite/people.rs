@@ -7,14 +7,14 @@ use rusqlite::{Connection, Transaction, params};
 use serde_json::{Value, json};
 
 use super::accounts;
-use super::actions::Deed;
+use super::actions::{self, Deed};
 use super::rows::{self, INVITATIONS, PEOPLE, Stored, execute, first};
 use super::rules::{check_end, check_names, check_note, public_id, refused};
-use crate::core::account::AccountId;
+use crate::core::account::{AccountId, folded};
 use crate::core::key::KeyHash;
 use crate::store::contract::StoreError;
 use crate::store::contract::console::{
-    InvitationFor, InvitationRow, NewInvitation, PersonId, PersonPatch, PersonRow, PersonStatus, Role,
+    Act, Actor, InvitationFor, InvitationRow, NewInvitation, PersonId, PersonPatch, PersonRow, PersonStatus, Role,
 };
 use crate::store::view::seconds;
 
@@ -182,7 +182,15 @@ fn add_person(
     execute(transaction, ADD_PERSON, parameters)?;
     let id = PersonId(transaction.last_insert_rowid());
     execute(transaction, REVOKE_FIRST, [now_ms])?;
-    person(transaction, id)
+    let made = person(transaction, id)?;
+    let deed = Deed::creation("person.create", &made.public_id, facts(&made));
+    actions::note(transaction, &Act { actor: themselves(&made), once: None }, deed, now_ms)?;
+    Ok(made)
+}
+
+/// Whoever has a link, or a password, acts for themselves.
+fn themselves(person: &PersonRow) -> Actor {
+    Actor::Person { id: person.id, login: person.login.clone(), address: None }
 }
 
 /// Ends the person's sessions but the one that is kept, and every link to choose another password.
@@ -197,6 +205,9 @@ pub(super) fn set_password(
     if execute(transaction, "UPDATE person SET password = ?2 WHERE id = ?1", params![id.0, password])? == 0 {
         return refused("there is no such person");
     }
+    let changed = person(transaction, id)?;
+    let deed = Deed::creation("person.password", &changed.public_id, json!({ "by_link": keep.is_none() }));
+    actions::note(transaction, &Act { actor: themselves(&changed), once: None }, deed, now_ms)?;
     execute(transaction, REVOKE_RESETS, [id.0, now_ms])?;
     execute(transaction, END_SESSIONS, params![id.0, keep.map(|hash| hash.0)]).map(|_| ())
 }
@@ -235,11 +246,6 @@ pub(super) fn has_operator(connection: &Connection) -> Result<bool, StoreError> 
 pub(super) fn person(connection: &Connection, id: PersonId) -> Result<PersonRow, StoreError> {
     let found = first(connection, &format!("{PEOPLE} WHERE p.id = ?1"), [id.0], rows::person)?;
     found.ok_or_else(|| StoreError::Refused("there is no such person".into()))
-}
-
-/// A login without regard to case. By way of the upper case, which is the same for both of a letter's small forms.
-pub(super) fn folded(login: &str) -> String {
-    login.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 fn refuse_taken(transaction: &Transaction<'_>, login: &str) -> Result<(), StoreError> {

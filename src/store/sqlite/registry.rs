@@ -6,9 +6,10 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::actions;
 use super::connection::{Place, Writer, fault};
-use super::people::{self, folded, person};
+use super::people::{self, person};
 use super::rows::{self, ADMIN_TOKENS, PEOPLE, SESSIONS, all, execute, first};
 use super::rules::{public_id, refused};
+use crate::core::account::folded;
 use crate::core::key::KeyHash;
 use crate::store::contract::console::{
     InvitationRow, NewInvitation, NewSession, Once, PersonId, PersonRow, PersonStatus, Registry, SessionRow,

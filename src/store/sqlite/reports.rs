@@ -13,7 +13,7 @@ use super::journal::first_id_at;
 use super::rows::{self, Stored, first};
 use super::schema;
 use crate::core::account::AccountId;
-use crate::core::money::Nano;
+use crate::core::money::NanoSum;
 use crate::store::contract::console::*;
 use crate::store::contract::*;
 
@@ -111,11 +111,15 @@ impl Reports for SqliteReports {
 
     fn standing(&self, now_ms: i64) -> Result<Standing, StoreError> {
         let standing = first(&self.connection, STANDING, [now_ms], |row| {
+            let sum = |upper, lower| {
+                let (upper, lower): (i64, i64) = (row.get(upper)?, row.get(lower)?);
+                Ok::<_, rusqlite::Error>(NanoSum(i128::from(upper) * (1 << 32) + i128::from(lower)))
+            };
             Ok(Standing {
-                balance: Nano(row.get("balance")?),
-                held: Nano(row.get("held")?),
+                balance: sum("balance_upper", "balance_lower")?,
+                held: sum("held_upper", "held_lower")?,
                 accounts: row.get::<_, Stored<_>>("accounts")?.0,
-                codes_open: Nano(row.get("codes_open")?),
+                codes_open: sum("codes_upper", "codes_lower")?,
             })
         })?;
         Ok(standing.unwrap_or_default())
@@ -186,13 +190,16 @@ fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
     sorted.get(rank.checked_sub(1)?).copied()
 }
 
+/// SQLite's integers have 64 bits, and a sum beyond them is an error: the upper and the lower halves are summed apart.
 const STANDING: &str = "
-    SELECT coalesce(sum(balance), 0) AS balance, count(*) AS accounts,
-           (SELECT coalesce(sum(amount), 0) FROM hold) AS held,
-           (SELECT coalesce(sum(amount), 0) FROM redeem_code
-            WHERE redeemed_at_ms IS NULL AND voided_at_ms IS NULL
-                  AND (expires_at_ms IS NULL OR expires_at_ms > ?1)) AS codes_open
-    FROM account";
+    SELECT * FROM
+        (SELECT coalesce(sum(balance >> 32), 0) AS balance_upper,
+                coalesce(sum(balance & 4294967295), 0) AS balance_lower, count(*) AS accounts FROM account),
+        (SELECT coalesce(sum(amount >> 32), 0) AS held_upper,
+                coalesce(sum(amount & 4294967295), 0) AS held_lower FROM hold),
+        (SELECT coalesce(sum(amount >> 32), 0) AS codes_upper,
+                coalesce(sum(amount & 4294967295), 0) AS codes_lower FROM redeem_code
+         WHERE redeemed_at_ms IS NULL AND voided_at_ms IS NULL AND (expires_at_ms IS NULL OR expires_at_ms > ?1))";
 
 /// Nothing is ever removed from the ledger, so its last number counts it: counting millions takes long.
 const FACTS: &str = "

@@ -119,8 +119,12 @@ impl List {
     fn position(&self, snapshot: &Transaction<'_>, cursor: &str) -> Result<Value, StoreError> {
         let position = match self.cursor {
             Cursor::PublicId(table) => {
-                let sql = format!("SELECT {} FROM {table} WHERE public_id = ?1", self.column());
-                first(snapshot, &sql, [cursor], |row| row.get(0))?
+                // Within the list's ranges: what is not this caller's is as unknown as what is not there.
+                let (from, order, ranges) = (self.from, self.order, self.ranges.sql());
+                let name = from.rsplit(' ').next().unwrap_or(table);
+                let sql = format!("SELECT {order} FROM {from} WHERE {ranges} AND {name}.public_id = ?");
+                let values = self.ranges.values.iter().cloned().chain([Value::from(cursor.to_owned())]);
+                first(snapshot, &sql, rusqlite::params_from_iter(values), |row| row.get(0))?
             }
             Cursor::Seq => cursor.parse().ok().filter(|seq| *seq > 0).map(Value::Integer),
             Cursor::Request => {

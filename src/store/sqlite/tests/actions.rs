@@ -105,6 +105,7 @@ fn everything_that_is_done_by_hand_is_noted_with_its_target() {
             ("code.redeem", &code),
             ("code.create", &void),
             ("code.void", &void),
+            ("person.create", person),
             ("person.update", person),
         ]
     );
@@ -112,7 +113,9 @@ fn everything_that_is_done_by_hand_is_noted_with_its_target() {
     for row in rows {
         let text = format!("{:?}{:?}", row.before, row.after);
         assert!(!secret(&text) && (row.before.is_some() || row.after.is_some()), "{text}");
-        assert_eq!((row.actor_kind.as_str(), row.actor.as_str(), row.address), ("command_line", "", None));
+        // Whoever signs up does so for themselves.
+        let by = if row.action == "person.create" { ("person", "carol") } else { ("command_line", "") };
+        assert_eq!((row.actor_kind.as_str(), row.actor.as_str(), row.address), (by.0, by.1, None));
     }
 }
 
@@ -173,8 +176,9 @@ fn a_note_names_who_did_it_and_from_where() {
     }
     let rows = books.actions();
     let who = |row: &ActionRow| (row.actor_kind.clone(), row.actor_id.clone(), row.actor.clone(), row.address);
-    assert_eq!(who(&rows[0]), ("person".into(), carol.public_id, "Carol".into(), Some("192.0.2.7".parse().unwrap())));
-    assert_eq!(who(&rows[1]), ("token".into(), "adm_1".into(), "ci".into(), None));
+    assert_eq!((rows[0].action.as_str(), &rows[0].actor_id), ("person.create", &carol.public_id), "by herself");
+    assert_eq!(who(&rows[1]), ("person".into(), carol.public_id, "Carol".into(), Some("192.0.2.7".parse().unwrap())));
+    assert_eq!(who(&rows[2]), ("token".into(), "adm_1".into(), "ci".into(), None));
     assert_eq!(rows[0].at_ms, NOW_MS);
 
     let nobody = Actor::Person { id: PersonId(77), login: "x".into(), address: None };
@@ -304,5 +308,5 @@ fn twenty_equal_requests_at_once_are_done_once() {
     for outcome in again {
         assert_eq!(repeated(outcome), seq);
     }
-    assert_eq!(books.assert_proved().balance, units("11"));
+    assert_eq!(books.assert_proved().balance, units("11").into());
 }

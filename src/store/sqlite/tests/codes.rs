@@ -65,7 +65,7 @@ fn fifty_at_once_redeem_it_once() {
             refused => assert_eq!(refusal(refused), "this code cannot be redeemed"),
         }
     }
-    assert_eq!((won, books.assert_proved().balance), (1, units("13")));
+    assert_eq!((won, books.assert_proved().balance), (1, units("13").into()));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn whoever_guesses_learns_nothing_of_codes_that_were() {
     assert_eq!(refusal(books.desk.redeem(&hash(3), id, NOW_MS + 1_000)), words);
     refusal(books.desk.redeem(&hash(3), AccountId(77), NOW_MS));
     books.desk.redeem(&hash(3), id, NOW_MS + 999).unwrap();
-    assert_eq!(books.assert_proved().balance, units("12"));
+    assert_eq!(books.assert_proved().balance, units("12").into());
 }
 
 #[test]

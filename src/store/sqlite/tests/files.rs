@@ -173,7 +173,7 @@ fn two_processes_may_make_the_file_at_once() {
     });
     let library = Sqlite::open(&path, Durability::Normal).unwrap().library().unwrap();
     let report = library.audit().unwrap();
-    assert_eq!((report.accounts, report.balance, report.differences), (8, units("8"), vec![]));
+    assert_eq!((report.accounts, report.balance, report.differences), (8, units("8").into(), vec![]));
 }
 
 #[test]

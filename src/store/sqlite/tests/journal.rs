@@ -32,7 +32,7 @@ fn a_request_goes_from_its_hold_to_its_charge() {
     assert_eq!(entries[0], expected);
     let report = books.assert_proved();
     assert_eq!((report.accounts, report.entries, report.requests, report.holds), (1, 2, 1, 0));
-    assert_eq!(report.balance, units("9.7"));
+    assert_eq!(report.balance, units("9.7").into());
 }
 
 #[test]

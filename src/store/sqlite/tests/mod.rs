@@ -18,7 +18,7 @@ use uuid::Builder;
 use super::*;
 use crate::core::bill::{Bill, Item};
 use crate::core::key::{self, Limits};
-use crate::core::money::{Markup, Nano, Pico};
+use crate::core::money::{Markup, Nano, NanoSum, Pico};
 use crate::store::contract::*;
 
 /// 2026-09-21, 14:13:20 UTC.

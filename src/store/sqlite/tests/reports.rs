@@ -269,8 +269,8 @@ fn people_invitations_codes_and_actions_are_listed_newest_first() {
     assert_eq!(actions.len(), actions_before + 2);
     assert_eq!((actions[0].action.as_str(), actions[1].actor.as_str()), ("credit", "Olga"));
     // A code that is over at this very moment cannot be redeemed any more.
-    assert_eq!(reports.standing(100).unwrap().codes_open, Nano(5));
-    assert_eq!(reports.standing(99).unwrap().codes_open, Nano(11));
+    assert_eq!(reports.standing(100).unwrap().codes_open, NanoSum(5));
+    assert_eq!(reports.standing(99).unwrap().codes_open, NanoSum(11));
 }
 
 #[test]
@@ -279,7 +279,8 @@ fn figures_say_what_is_there() {
     books.desk.create_account("bob", "default", units("3"), NOW_MS).unwrap();
     books.journal.commit(&[books.hold(1, "2"), books.settle(2, "0.5")]).unwrap();
     let reports = books.reports();
-    let standing = Standing { balance: units("12.5"), held: units("2"), accounts: 2, codes_open: Nano::ZERO };
+    let standing =
+        Standing { balance: units("12.5").into(), held: units("2").into(), accounts: 2, codes_open: NanoSum(0) };
     assert_eq!(reports.standing(NOW_MS).unwrap(), standing);
     let facts = reports.facts().unwrap();
     assert_eq!((facts.accounts, facts.keys, facts.people, facts.ledger_entries), (2, 1, 0, 3));
