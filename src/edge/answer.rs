@@ -79,14 +79,16 @@ pub fn from_upstream(
     }
     match upstream.headers.get(header::CONTENT_LENGTH).filter(|_| !is_event_stream && !is_told_anew) {
         Some(length) => head.insert_header(header::CONTENT_LENGTH, length)?,
-        None if client_reads_chunks => head.insert_header(header::TRANSFER_ENCODING, "chunked")?,
+        None if client_reads_chunks => {
+            head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?
+        }
         // HTTP/1.0: the answer ends with the connection.
         None => {}
     }
     if is_event_stream {
         // Proxies in front of us must not collect events either.
-        head.insert_header(header::CACHE_CONTROL, "no-cache")?;
-        head.insert_header(HeaderName::from_static("x-accel-buffering"), "no")?;
+        head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
+        head.insert_header(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))?;
     }
     ours(&mut head, exchange)?;
     Ok(head)
@@ -167,8 +169,8 @@ fn ours(head: &mut ResponseHeader, exchange: &Exchange) -> Result<()> {
 fn rate_headers(head: &mut ResponseHeader, rates: &RateState) -> Result<()> {
     for (gauge, names) in [(&rates.requests, &RATE_HEADERS[0]), (&rates.tokens, &RATE_HEADERS[1])] {
         let Some(gauge) = gauge else { continue };
-        head.insert_header(names[0].clone(), gauge.limit.to_string())?;
-        head.insert_header(names[1].clone(), gauge.remaining.to_string())?;
+        head.insert_header(names[0].clone(), HeaderValue::from(gauge.limit))?;
+        head.insert_header(names[1].clone(), HeaderValue::from(gauge.remaining))?;
         head.insert_header(names[2].clone(), format_reset(gauge.reset))?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Version, header};
+use http::{HeaderValue, Version, header};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, ErrorSource, ErrorType, Result, RetryType};
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -155,10 +155,10 @@ impl ProxyHttp for Edge {
         let mut fresh = RequestHeader::build_no_case("POST", call.path_and_query.as_bytes(), Some(12))?;
         fresh.insert_header(header::HOST, call.authority.as_str())?;
         fresh.insert_header(header::CONTENT_TYPE, call.content_type.as_ref())?;
-        fresh.insert_header(header::CONTENT_LENGTH, call.body_bytes().to_string())?;
-        fresh.insert_header(header::ACCEPT, "application/json, text/event-stream")?;
-        fresh.insert_header(header::ACCEPT_ENCODING, "identity")?;
-        fresh.insert_header(header::USER_AGENT, USER_AGENT)?;
+        fresh.insert_header(header::CONTENT_LENGTH, HeaderValue::from(call.body_bytes()))?;
+        fresh.insert_header(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"))?;
+        fresh.insert_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))?;
+        fresh.insert_header(header::USER_AGENT, HeaderValue::from_static(USER_AGENT))?;
         fresh.insert_header(answer::REQUEST_ID.clone(), visit.exchange.request.to_string())?;
         if let Some((name, value)) = &call.credential {
             fresh.insert_header(*name, value.expose())?;
