@@ -1,7 +1,7 @@
 //! How long a recording is, before anybody has listened to it.
 //!
 //! Transcriptions are sold by the second and some upstreams never say how many there were; and a hold is made before
-//! any could. So the file's own head is read: of WAV, FLAC, MP3, Ogg and MP4. Of anything else its size has to do.
+//! any could. So the file's own head is read: of WAV, FLAC, MP3, Ogg, MP4 and WebM. Of anything else its size has to do.
 //!
 //! Always true: a head is not believed beyond what its format can be: a file that claims one second and has a
 //! megabyte is charged for the least that a megabyte can hold.
@@ -11,7 +11,8 @@ use memchr::memmem;
 /// The length in milliseconds, rounded up.
 pub(super) fn length_ms(file: &[u8]) -> u64 {
     let bytes = file.len() as u64;
-    let told = wav(file).or_else(|| flac(file)).or_else(|| ogg(file)).or_else(|| mp4(file)).or_else(|| mp3(file));
+    let formats = [wav, flac, ogg, mp4, webm, mp3];
+    let told = formats.into_iter().find_map(|read| read(file));
     match told {
         Some(Told { ms, slowest, fastest }) => ms.clamp(ms_at(bytes, fastest.max(slowest)), ms_at(bytes, slowest)),
         None => ms_at(bytes, UNKNOWN_BYTES_PER_S),
@@ -125,6 +126,60 @@ fn in_box<'a>(mut boxes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     None
 }
 
+/// RFC 8794 and 9559: what a browser records tells no length in its head, as it was written while it was spoken. So the
+/// latest of its blocks is looked for: containers are entered, all else is passed over.
+fn webm(file: &[u8]) -> Option<Told> {
+    if file.get(..4)? != EBML {
+        return None;
+    }
+    let (mut at, mut tick_ns, mut cluster, mut latest) = (0, 1_000_000, 0, 0);
+    for _ in 0..ELEMENTS_MAX {
+        let Some((id, size, inside)) = element(file, at) else { break };
+        if matches!(id, SEGMENT | SEGMENT_INFO | CLUSTER | BLOCK_GROUP) {
+            at = inside;
+            continue;
+        }
+        // Only a container may be of unknown size.
+        let Some(end) = size.and_then(|size| inside.checked_add(size)) else { break };
+        let value = file.get(inside..end).unwrap_or_default();
+        match id {
+            TICK_NS => tick_ns = number(value),
+            CLUSTER_TIME => cluster = number(value),
+            SIMPLE_BLOCK | BLOCK => {
+                // Behind the track's number stands the time since the cluster's.
+                let track_bytes = value.first().map_or(1, |first| first.leading_zeros() as usize + 1);
+                let since: i16 = array(value, track_bytes).map_or(0, i16::from_be_bytes);
+                latest = cluster.saturating_add_signed(i64::from(since)).max(latest);
+            }
+            _ => {}
+        }
+        at = end;
+    }
+    let ms = u64::try_from(u128::from(latest) * u128::from(tick_ns) / 1_000_000).unwrap_or(u64::MAX);
+    (ms > 0).then_some(Told { ms, slowest: SPEECH_BYTES_PER_S / 2, fastest: FILM_BYTES_PER_S })
+}
+
+/// An element's id, its size unless that is unknown, and where its inside begins.
+fn element(file: &[u8], at: usize) -> Option<(u32, Option<usize>, usize)> {
+    let id_bytes = file.get(at)?.leading_zeros() as usize + 1;
+    let size_at = at + id_bytes;
+    let first = *file.get(size_at)?;
+    let size_bytes = first.leading_zeros() as usize + 1;
+    if id_bytes > 4 || size_bytes > 8 {
+        return None;
+    }
+    let id = number(&file[at..size_at]);
+    let marker = 1u64 << (7 * size_bytes);
+    let size = number(file.get(size_at..size_at + size_bytes)?) & (marker - 1);
+    let size = (size != marker - 1).then(|| usize::try_from(size).unwrap_or(usize::MAX));
+    Some((u32::try_from(id).ok()?, size, size_at + size_bytes))
+}
+
+/// Of at most eight bytes, the most significant first.
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 /// ISO/IEC 11172-3, behind an ID3v2 tag: the first frame tells its rate; a variable one comes with a number of frames.
 fn mp3(file: &[u8]) -> Option<Told> {
     let tag_bytes = match file.get(..3)? {
@@ -162,6 +217,17 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
+const EBML: [u8; 4] = [0x1A, 0x45, 0xDF, 0xA3];
+const SEGMENT: u32 = 0x1853_8067;
+const SEGMENT_INFO: u32 = 0x1549_A966;
+const TICK_NS: u32 = 0x2A_D7B1;
+const CLUSTER: u32 = 0x1F43_B675;
+const CLUSTER_TIME: u32 = 0xE7;
+const SIMPLE_BLOCK: u32 = 0xA3;
+const BLOCK_GROUP: u32 = 0xA0;
+const BLOCK: u32 = 0xA1;
+/// Hours of speech in blocks of 20 ms.
+const ELEMENTS_MAX: usize = 1_000_000;
 /// Kilobits per second by the index in a frame's head, layer III of MPEG-1 …
 const MP3_KBITS_1: [u16; 16] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0];
 /// … and of MPEG-2 and 2.5.
@@ -276,6 +342,26 @@ mod tests {
     }
 
     #[test]
+    fn webm_is_as_long_as_its_latest_block() {
+        let sized = |id: &[u8], inside: &[u8]| [id, &[0x08], &(inside.len() as u32).to_be_bytes(), inside].concat();
+        let block = |id: u8, ms: i16| sized(&[id], &[&[0x81][..], &ms.to_be_bytes(), &[0x80], &[0; 4_000]].concat());
+        let cluster = |ms: u16, blocks: &[Vec<u8>]| {
+            let time = sized(&[0xE7], &ms.to_be_bytes());
+            // As browsers write it: of unknown size.
+            [&[0x1F, 0x43, 0xB6, 0x75, 0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF][..], &time, &blocks.concat()]
+                .concat()
+        };
+        let info = sized(&[0x15, 0x49, 0xA9, 0x66], &sized(&[0x2A, 0xD7, 0xB1], &1_000_000u32.to_be_bytes()));
+        let grouped = sized(&[0xA0], &block(0xA1, 100));
+        let clusters = [cluster(0, &[block(0xA3, 0), block(0xA3, 20)]), cluster(9_900, &[grouped, block(0xA3, -5)])];
+        let segment = sized(&[0x18, 0x53, 0x80, 0x67], &[info, clusters.concat()].concat());
+        let file = [sized(&EBML, b"webm"), segment].concat();
+        assert_eq!(length_ms(&file), 10_000);
+        // Without a block, its size has to do.
+        assert_eq!(length_ms(&[sized(&EBML, b"webm"), vec![0xEC; 3_987]].concat()), 1_000);
+    }
+
+    #[test]
     fn anything_else_is_as_long_as_its_size_lets_it_be() {
         assert_eq!(length_ms(b""), 0);
         assert_eq!(length_ms(&[0x1A; 4_000]), 1_000);
@@ -284,9 +370,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_head_makes_a_recording_free_or_endless(
-            kind in 0usize..5, head in proptest::collection::vec(any::<u8>(), 0..80),
+            kind in 0usize..6, head in proptest::collection::vec(any::<u8>(), 0..80),
         ) {
-            let magic: &[u8] = [b"RIFF\0\0\0\0WAVEfmt ".as_slice(), b"fLaC", b"OggS", b"\0\0\0\x08ftyp", b"\xFF\xFB"][kind];
+            let magic: &[u8] = [b"RIFF\0\0\0\0WAVEfmt ".as_slice(), b"fLaC", b"OggS", b"\0\0\0\x08ftyp", b"\xFF\xFB", &EBML][kind];
             let mut file = [magic, &head].concat();
             file.resize(1_000_000, 0);
             let ms = length_ms(&file);
