@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::list::List;
 use crate::core::api_error::ApiError;
 
 pub(super) struct Fields<'a> {
@@ -82,7 +83,7 @@ impl<'a> Fields<'a> {
     /// The elements of a list, each with its path.
     pub fn list(&mut self, name: &str) -> Result<Option<Vec<(String, &'a RawValue)>>, ApiError> {
         let Some(raw) = self.take(name) else { return Ok(None) };
-        elements(&self.path(name), raw).map(Some)
+        elements(&self.path(name), raw, "an array").map(Some)
     }
 
     pub fn object(&mut self, name: &str) -> Result<Option<Fields<'a>>, ApiError> {
@@ -151,8 +152,17 @@ pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw.get()).ok().map(Cow::Owned)
 }
 
-pub(super) fn elements<'a>(at: &str, raw: &'a RawValue) -> Result<Vec<(String, &'a RawValue)>, ApiError> {
-    let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|_| wrong(at, "an array"))?;
+/// The elements of a list, each with its path. `must_be`: what could stand here.
+pub(super) fn elements<'a>(
+    at: &str,
+    raw: &'a RawValue,
+    must_be: &str,
+) -> Result<Vec<(String, &'a RawValue)>, ApiError> {
+    if !raw.get().starts_with('[') {
+        return Err(wrong(at, must_be));
+    }
+    let elements: List<&RawValue, ELEMENTS_MAX> = serde_json::from_str(raw.get())
+        .map_err(|_| ApiError::invalid_param(at, format!("'{at}' has more than {ELEMENTS_MAX} elements.")))?;
     Ok(elements.into_iter().enumerate().map(|(index, element)| (format!("{at}[{index}]"), element)).collect())
 }
 
@@ -198,3 +208,6 @@ impl<'de> Deserialize<'de> for Members<'de> {
         deserializer.deserialize_map(InOrder)
     }
 }
+
+/// A body has no room for more objects than this; numbers and short strings are what it could hold millions of.
+const ELEMENTS_MAX: usize = 65_536;

@@ -10,6 +10,7 @@
 mod chat;
 mod conversation;
 mod fields;
+mod list;
 mod messages;
 mod models;
 mod reply;

@@ -1,10 +1,6 @@
 //! What an answer says, whatever its dialect: as events while it streams, as a [`Reply`] when it is whole.
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::core::usage::Usage;
@@ -122,58 +118,6 @@ impl Reply {
     }
 }
 
-/// A list in an answer, of a length that an answer may have: of short elements a small text could hold millions.
-#[derive(Debug)]
-pub(super) struct Few<T>(Vec<T>);
-
-impl<T> Default for Few<T> {
-    fn default() -> Self {
-        Few(Vec::new())
-    }
-}
-
-impl<T> IntoIterator for Few<T> {
-    type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
-impl<T> Few<T> {
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Counted<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Counted<T> {
-            type Value = Few<T>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                write!(formatter, "a list of at most {FEW_MAX}")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut few = Vec::new();
-                while let Some(element) = list.next_element()? {
-                    if few.len() == FEW_MAX {
-                        return Err(A::Error::invalid_length(FEW_MAX + 1, &self));
-                    }
-                    few.push(element);
-                }
-                Ok(Few(few))
-            }
-        }
-        deserializer.deserialize_seq(Counted(PhantomData))
-    }
-}
-
-/// Far above the calls or blocks of any answer.
-const FEW_MAX: usize = 4_096;
 /// Far above the longest output of any model, in bytes.
 const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What a piece takes beside its text, so that a million empty ones are too long as well.

@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use crate::protocol::convert::Read;
 use crate::protocol::convert::conversation::signed_id;
 use crate::protocol::convert::fields::text;
-use crate::protocol::convert::reply::{Broken, Event, Few, Stop};
+use crate::protocol::convert::list::List;
+use crate::protocol::convert::reply::{Broken, Event, Stop};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::usage::{Join, Report};
 
@@ -35,7 +36,7 @@ struct OpenCall {
 
 #[derive(Deserialize)]
 struct Incoming {
-    choices: Option<Few<Choice>>,
+    choices: Option<List<Choice>>,
     usage: Option<Box<RawValue>>,
     error: Option<Box<RawValue>>,
 }
@@ -58,7 +59,7 @@ struct Said {
     /// OpenRouter's, Groq's and vLLM's name for it.
     reasoning: Option<String>,
     refusal: Option<String>,
-    tool_calls: Option<Few<Call>>,
+    tool_calls: Option<List<Call>>,
 }
 
 #[derive(Deserialize)]
@@ -66,13 +67,13 @@ struct Said {
 enum Content {
     Text(String),
     /// Mistral's models that reason.
-    Parts(Few<ContentPart>),
+    Parts(List<ContentPart>),
 }
 
 #[derive(Deserialize)]
 struct ContentPart {
     text: Option<String>,
-    thinking: Option<Few<Thought>>,
+    thinking: Option<List<Thought>>,
 }
 
 #[derive(Deserialize)]
@@ -113,7 +114,7 @@ pub(in crate::protocol::convert) fn whole(
 ) -> Result<(), Broken> {
     let mut reader = Reader::new(request_id);
     let completion = read(body)?;
-    if completion.choices.as_ref().is_none_or(Few::is_empty) {
+    if completion.choices.as_ref().is_none_or(List::is_empty) {
         return Err(Broken("it has no choices"));
     }
     reader.absorb(completion, events)?;

@@ -135,7 +135,7 @@ fn read_content<'a>(message: &mut Fields<'a>, media: bool, dropped: &mut Dropped
         return Ok(vec![Part::Text(content)]);
     }
     let at = message.path("content");
-    let parts = elements(&at, content).map_err(|_| wrong(&at, "a string or an array"))?;
+    let parts = elements(&at, content, "a string or an array")?;
     parts.into_iter().map(|(at, part)| read_part(Fields::read(at, part)?, media, dropped)).collect()
 }
 
@@ -210,7 +210,7 @@ fn read_stop<'a>(top: &mut Fields<'a>) -> Result<Vec<Cow<'a, str>>, ApiError> {
     if let Some(one) = text(raw) {
         return Ok(vec![one]);
     }
-    let list = elements("stop", raw).map_err(|_| wrong("stop", "a string or an array"))?;
+    let list = elements("stop", raw, "a string or an array")?;
     list.into_iter().map(|(at, stop)| text(stop).ok_or_else(|| wrong(&at, "a string"))).collect()
 }
 

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use crate::core::usage::{COUNT_MAX, Usage};
 use crate::protocol::convert::Read;
 use crate::protocol::convert::fields::is_empty_object;
-use crate::protocol::convert::reply::{Broken, Event, Few, Stop};
+use crate::protocol::convert::list::List;
+use crate::protocol::convert::reply::{Broken, Event, Stop};
 
 #[derive(Debug, Default)]
 pub(in crate::protocol::convert) struct Reader {
@@ -36,7 +37,7 @@ struct Incoming {
 
 #[derive(Deserialize)]
 struct Message {
-    content: Option<Few<Block>>,
+    content: Option<List<Block>>,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
     usage: Option<Reported>,

@@ -77,7 +77,7 @@ fn read_content<'a>(
     }
     let at = object.path(name);
     let mut parts = Vec::new();
-    for (at, block) in elements(&at, content).map_err(|_| wrong(&at, "a string or an array"))? {
+    for (at, block) in elements(&at, content, "a string or an array")? {
         parts.extend(read_block(Fields::read(at, block)?, place, dropped)?);
     }
     Ok(parts)

@@ -4,7 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::protocol::convert::Read;
-use crate::protocol::convert::reply::{Broken, Event, Few, Stop};
+use crate::protocol::convert::list::List;
+use crate::protocol::convert::reply::{Broken, Event, Stop};
 use crate::protocol::endpoint::Endpoint;
 use crate::protocol::usage::{Join, Report};
 
@@ -36,7 +37,7 @@ struct Incoming {
 #[derive(Deserialize)]
 struct Response {
     status: Option<String>,
-    output: Option<Few<Item>>,
+    output: Option<List<Item>>,
     incomplete_details: Option<Incomplete>,
     usage: Option<Box<RawValue>>,
 }
@@ -49,8 +50,8 @@ struct Incomplete {
 #[derive(Deserialize)]
 struct Item {
     r#type: String,
-    content: Option<Few<Part>>,
-    summary: Option<Few<Part>>,
+    content: Option<List<Part>>,
+    summary: Option<List<Part>>,
     call_id: Option<String>,
     name: Option<String>,
     arguments: Option<String>,

@@ -82,7 +82,7 @@ fn read_input<'a>(top: &mut Fields<'a>, asked: &mut Conversation<'a>, dropped: &
         asked.turns.push(Turn { role: Role::User, parts: vec![Part::Text(input)] });
         return Ok(());
     }
-    for (at, item) in elements("input", input).map_err(|_| wrong("input", "a string or an array"))? {
+    for (at, item) in elements("input", input, "a string or an array")? {
         read_item(Fields::read(at, item)?, asked, dropped)?;
     }
     Ok(())
@@ -153,7 +153,7 @@ fn read_content<'a>(
         return Ok(vec![Part::Text(content)]);
     }
     let at = item.path(name);
-    let parts = elements(&at, content).map_err(|_| wrong(&at, "a string or an array"))?;
+    let parts = elements(&at, content, "a string or an array")?;
     parts.into_iter().map(|(at, part)| read_part(Fields::read(at, part)?, media, dropped)).collect()
 }
 

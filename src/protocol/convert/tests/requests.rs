@@ -108,6 +108,8 @@ fn what_messages_cannot_carry_is_refused_by_name() {
         ("messages", json!([{"role": "user", "content": 1}]), "messages[0].content"),
         ("messages", json!([1]), "messages[0]"),
         ("messages", json!({}), "messages"),
+        ("messages", json!([{"role": "user", "content": vec![1; 70_000]}]), "messages[0].content"),
+        ("stop", json!(vec!["a"; 70_000]), "stop"),
         ("messages", Value::Null, "messages"),
         (
             "messages",
