@@ -1,5 +1,6 @@
 // Talking to /api: one function, problem+json as an Error with a code, lists in pages, CSV downloads.
-import { t, has } from "./i18n.js";
+import { has, lang, t } from "./i18n.js";
+import { inChinese } from "./i18n/refusals.js";
 import { readOn } from "./paging.js";
 import { signal, useEffect, useReducer, useRef, useState } from "./ui.js";
 
@@ -15,16 +16,19 @@ export class ApiError extends Error {
 
   /** The fault of one field of a form, or undefined. */
   field(name) {
-    return this.errors.find((error) => error.field === name)?.message;
+    const message = this.errors.find((error) => error.field === name)?.message;
+    return message && inWords(message);
   }
 }
+
+const inWords = (english) => (lang.value === "zh" && inChinese(english)) || english;
 
 /** A sentence in the reader's language: by code where we have one, else the server's words. */
 export function sentence(error) {
   if (!(error instanceof ApiError)) return t("error.unexpected");
-  // "refused" and "invalid_request" carry the reason in their detail; a translation would hide it.
+  // "refused" and "invalid_request" carry the reason in their detail; one sentence for all of them would hide it.
   const own = ["refused", "invalid_request"].includes(error.code);
-  if (own && error.detail) return error.detail;
+  if (own && error.detail) return inWords(error.detail);
   if (error.code === "too_many_attempts" && error.retryAfter) return t("error.too_many_attempts_in", { n: error.retryAfter });
   if (has(`error.${error.code}`)) return t(`error.${error.code}`);
   return error.detail || t("error.unexpected");
