@@ -320,7 +320,7 @@ impl Exchange {
         let (Some(endpoint), Some(facts)) = (self.endpoint, &self.facts) else { return };
         let candidate = self.attempt.as_ref().map(|attempt| &attempt.candidate);
         let asked_at = candidate.and_then(|candidate| spoken(candidate, endpoint)).unwrap_or(endpoint);
-        let translation = self.translation.as_ref();
+        let back = self.translation.as_ref().map(|made| (made.back.clone(), self.shown()));
         if let Some(attempt) = &mut self.attempt {
             attempt.answered(status, &self.pipeline.metrics);
         }
@@ -329,13 +329,11 @@ impl Exchange {
                 let known = self.attempt.as_ref().map(Attempt::secrets).unwrap_or_default();
                 Meter::rejection(status, known, now)
             }
-            // An upstream reports because we asked, or unasked; the client gets its report only if the client asked.
-            _ if is_event_stream => {
-                let keep_usage = facts.include_usage || translation.is_some();
-                Meter::stream(asked_at, keep_usage, now).told(translation.map(|made| made.back.stream(&self.shown())))
-            }
+            // An upstream reports because we asked, or unasked; the client gets its report only if the client asked, or if
+            // its dialect has a place for it that is not the upstream's.
+            _ if is_event_stream => Meter::stream(asked_at, facts.include_usage || back.is_some(), now).told(back),
             _ if is_plain(endpoint, media_type) => Meter::plain(media_type, now),
-            _ => Meter::whole(asked_at, now).told_whole(translation.map(|made| (made.back.clone(), self.shown()))),
+            _ => Meter::whole(asked_at, now).told(back),
         });
     }
 

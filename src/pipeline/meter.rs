@@ -95,15 +95,12 @@ impl Meter {
         }
     }
 
-    /// The stream is told to the client by this conversion, if any.
-    pub fn told(mut self, converter: Option<StreamConverter>) -> Meter {
-        self.teller = converter.map(Teller::Stream);
-        self
-    }
-
-    /// The same for a whole answer.
-    pub fn told_whole(mut self, back: Option<(Arc<WayBack>, Shown)>) -> Meter {
-        self.teller = back.map(|(back, shown)| Teller::Whole(back, shown));
+    /// What is read is told to the client by this conversion, if any.
+    pub fn told(mut self, back: Option<(Arc<WayBack>, Shown)>) -> Meter {
+        self.teller = back.map(|(back, shown)| match self.reader {
+            Reader::Stream(_) => Teller::Stream(back.stream(&shown)),
+            _ => Teller::Whole(back, shown),
+        });
         self
     }
 
@@ -328,13 +325,14 @@ mod tests {
             max_output_tokens: 9,
             inject_usage: true,
         };
-        let back = convert::request(Dialect::Messages, question, &target).unwrap().back;
+        let back = Arc::new(convert::request(Dialect::Messages, question, &target).unwrap().back);
         let shown = Shown { id: "1".into(), model: "m".into(), created_at: 1 };
         let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\n";
         let stop = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
         let stream = [": waiting\n\n", CONTENT, stop, usage, "data: [DONE]\n\n"].concat();
         let told = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-            let mut meter = Meter::stream(Endpoint::ChatCompletions, true, now).told(Some(back.stream(&shown)));
+            let mut meter =
+                Meter::stream(Endpoint::ChatCompletions, true, now).told(Some((back.clone(), shown.clone())));
             let mut told = Vec::new();
             for piece in pieces {
                 let Step::Pass(out) = meter.feed(Some(Bytes::copy_from_slice(piece)), false, now) else { panic!() };
