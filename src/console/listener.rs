@@ -3,6 +3,8 @@
 //! A loop of our own rather than `axum::serve`, because only here do a head, an idle connection and a client that does
 //! not read have a deadline, and is the number of connections bounded.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,12 +21,13 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Sleep;
 
-use crate::core::address;
+use crate::core::address::{self, Origin};
 
 /// Where a request comes from, as far as can be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +53,21 @@ pub struct Listener {
     head_timeout: Duration,
     closing: watch::Sender<bool>,
     places: Arc<Semaphore>,
+    /// How many of the places each peer has.
+    taken: Mutex<HashMap<Origin, usize>>,
 }
 
 impl Listener {
     pub fn new(router: Router, trusted_proxies: Vec<IpNet>, head_timeout: Duration) -> Arc<Listener> {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        Arc::new(Listener { router, trusted_proxies, head_timeout, closing: watch::channel(false).0, places })
+        Arc::new(Listener {
+            router,
+            trusted_proxies,
+            head_timeout,
+            closing: watch::channel(false).0,
+            places,
+            taken: Mutex::default(),
+        })
     }
 
     /// Accepts until [`Listener::close`].
@@ -70,7 +82,10 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer, place)) => {
-                    tokio::spawn(self.clone().serve(stream, peer, place));
+                    // One machine must not have all the places: what it opens beyond its share is closed at once.
+                    if let Some(share) = self.clone().share(peer.ip()) {
+                        tokio::spawn(self.clone().serve(stream, peer, (place, share)));
+                    }
                 }
                 Err(error) => {
                     // Out of descriptors, most likely: waiting frees some, spinning frees none.
@@ -87,6 +102,21 @@ impl Listener {
         Ok((stream, peer, place))
     }
 
+    /// A part of this peer's share, unless it has it all. A proxy that we trust speaks for many.
+    fn share(self: Arc<Self>, peer: IpAddr) -> Option<Share> {
+        let origin = Origin::of(peer);
+        let trusted = self.trusted_proxies.iter().any(|network| network.contains(&peer.to_canonical()));
+        {
+            let mut taken = self.taken.lock();
+            let taken = taken.entry(origin).or_default();
+            if *taken >= CONNECTIONS_PER_PEER_MAX && !trusted {
+                return None;
+            }
+            *taken += 1;
+        }
+        Some(Share { listener: self, origin })
+    }
+
     /// Accepts nothing more. Idle connections close at once, the others after their answer.
     pub fn close(&self) {
         self.closing.send_replace(true);
@@ -98,7 +128,7 @@ impl Listener {
         tokio::time::timeout(patience, self.places.acquire_many(all)).await.is_ok()
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, _place: (OwnedSemaphorePermit, Share)) {
         let _ = stream.set_nodelay(true);
         let (router, listener) = (self.router.clone(), self.clone());
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
@@ -131,6 +161,24 @@ impl Listener {
         let forwarded = request.headers().get_all("x-forwarded-for").into_iter();
         let forwarded = forwarded.filter_map(|value| value.to_str().ok());
         ClientAddress(address::client(peer.ip(), &self.trusted_proxies, forwarded))
+    }
+}
+
+/// One connection of a peer's.
+struct Share {
+    listener: Arc<Listener>,
+    origin: Origin,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.listener.taken.lock();
+        if let Entry::Occupied(mut entry) = taken.entry(self.origin) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
     }
 }
 
@@ -193,6 +241,8 @@ impl AsyncWrite for Patient {
 
 /// Pages are for people: far more than there are, far fewer than there are descriptors.
 const CONNECTIONS_MAX: usize = 1_024;
+/// A browser opens six.
+const CONNECTIONS_PER_PEER_MAX: usize = 256;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const HEADERS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 32 * 1024;

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 use crate::support::*;
 
@@ -142,6 +144,36 @@ async fn heads_are_bounded() {
         assert!([414, 431].contains(&status), "{status}");
     }
     assert_eq!(visitor.get("/api/site").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_machine_does_not_have_all_the_places() {
+    let gateway = Gateway::start(&Config::new());
+    let visitor = Browser::new(&gateway);
+    let mut open = Vec::new();
+    for _ in 0..300 {
+        let mut connection = visitor.connect().await;
+        connection.try_send("GET / HTTP/1.1\r\nHost: x\r\nX-Slow").await;
+        open.push(connection);
+    }
+    let request = visitor.request("GET", "/api/site", false, b"");
+    // From one address of this machine or another.
+    let served = |from: &'static str| {
+        let (console, request) = (gateway.console(), request.clone());
+        async move {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(from.parse().unwrap()).unwrap();
+            let mut stream = within(PATIENCE, "it is accepted", socket.connect(console)).await.unwrap();
+            let mut start = [0; 12];
+            let answered =
+                async { stream.write_all(&request).await.is_ok() && stream.read_exact(&mut start).await.is_ok() };
+            within(PATIENCE, "it is answered or closed", answered).await && &start == b"HTTP/1.1 200"
+        }
+    };
+    assert!(!served("127.0.0.1:0").await, "that machine has its share");
+    assert!(served("127.0.0.2:0").await, "the others have theirs");
+    drop(open);
+    eventually("there are places again", || served("127.0.0.1:0"), |served| *served).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
