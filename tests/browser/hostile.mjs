@@ -22,8 +22,9 @@ test('hostile text is stored as it is', async () => {
       await ask(key.key, { model, messages }, { headers: { 'user-agent': PAYLOAD } });
     }
     await ask(key.key, { model: HOSTILE_MODEL, messages, stream: true });
-    const { data } = await api('GET', '/api/requests?limit=50');
-    assert.ok(data.some((request) => request.model === HOSTILE_MODEL && request.outcome === 'ok'));
+    // Records are written a moment after their answers.
+    const isThere = (request) => request.model === HOSTILE_MODEL && request.outcome === 'ok';
+    await until('its record is there', async () => (await api('GET', '/api/requests?limit=50')).data.some(isThere));
   });
   await as(null, ({ api }) => api('POST', '/api/session', { login: 'ada', password: PASSWORD }), { userAgent: PAYLOAD });
 });

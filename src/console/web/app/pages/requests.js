@@ -58,14 +58,14 @@ export function RequestList({ base, title, lead, id, query, everything }) {
   const [shown, choose] = useColumns("requests", columns);
 
   const filtered = ["key", "model", "upstream", "endpoint", "result", "range", "since", "until", "id"].some((name) => query[name]);
-  const exportCsv = async () => {
+  const save = async () => {
     setExporting(true);
     await exportCsv("/api/requests", wanted, "tollgate-requests.csv");
     setExporting(false);
   };
   return html`<${Page} title=${title} lead=${lead}
     actions=${html`<${Button} icon=${live ? "square" : "play"} aria-pressed=${String(live)} disabled=${stop !== null} title=${stop ? t(stop) : undefined} onClick=${() => setLive(!live)}>${t(live ? "requests.live.stop" : "requests.live.start")}<//>
-      <${Button} icon="download" busy=${exporting} disabled=${Boolean(one)} onClick=${exportCsv}>CSV<//>`}>
+      <${Button} icon="download" busy=${exporting} disabled=${Boolean(one)} onClick=${save}>CSV<//>`}>
     <${FilterBar} label=${t("requests.filters")}
       filters=${[
         { name: "id", label: t("requests.filter.id"), type: "search", placeholder: t("requests.filter.id_hint") },
