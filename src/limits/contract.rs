@@ -123,7 +123,7 @@ pub struct Gauge {
 /// A reset time as OpenAI writes it, which is how Go prints durations: `0s`, `12ms`, `1s`, `8.64s`, `6m0s`, `1h0m0s`.
 /// Rounded up to a millisecond, so that who waits as told is not early.
 pub fn format_reset(duration: Duration) -> String {
-    let up = u64::from(duration.subsec_nanos() % 1_000_000 > 0);
+    let up = u64::from(!duration.subsec_nanos().is_multiple_of(1_000_000));
     let within_second = u64::from(duration.subsec_millis()) + up;
     let millis_total = duration.as_secs().saturating_mul(1_000).saturating_add(within_second);
     if millis_total > 0 && millis_total < 1_000 {

@@ -67,7 +67,8 @@ fn requests_are_filtered_and_followed_to_the_end() {
     let reports = books.reports();
     let none = RequestQuery::default();
     let alice = Some(books.account.id);
-    let cases: Vec<(RequestQuery, Box<dyn Fn(u64) -> bool>)> = vec![
+    type Expected = Box<dyn Fn(u64) -> bool>;
+    let cases: Vec<(RequestQuery, Expected)> = vec![
         (none.clone(), Box::new(|_| true)),
         (RequestQuery { account: alice, ..none.clone() }, Box::new(|n| n % 2 == 1)),
         (RequestQuery { key: Some(key), ..none.clone() }, Box::new(|n| n % 2 == 0)),
