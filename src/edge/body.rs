@@ -35,7 +35,8 @@ async fn collect(
     bytes_max: u64,
     lease: &mut BodyLease,
 ) -> Result<Bytes, ApiError> {
-    // A lying header must not allocate: trust it up to a megabyte, then grow with what really arrives.
+    // The lease holds what was announced, so room for it is bounded; and room takes no memory before bytes fill it. To
+    // grow into it step by step would copy a large body over and over, and hold it twice.
     let expected = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
     let mut body = BytesMut::new();
     let mut first: Option<Bytes> = None;
@@ -59,7 +60,7 @@ async fn collect(
             continue;
         }
         if let Some(first) = first.take() {
-            body.reserve(expected.min(RESERVE_BYTES_MAX).max(first.len() * 2));
+            body.reserve(expected.max(first.len() * 2));
             body.extend_from_slice(&first);
         }
         let length = body.len() as u64 + chunk.len() as u64;
@@ -70,10 +71,8 @@ async fn collect(
             return Err(too_much_held());
         }
         if body.capacity() - body.len() < chunk.len() {
-            // Once most of what was announced is here, the rest is believed: one last growth, to the exact size.
-            let doubled = body.len().saturating_mul(2);
-            let target = if doubled >= expected { expected.max(body.len() + chunk.len()) } else { doubled };
-            body.reserve(target.saturating_sub(body.len()).max(chunk.len()));
+            // Nothing was announced.
+            body.reserve(body.len().max(chunk.len()));
         }
         body.extend_from_slice(&chunk);
     }
@@ -99,5 +98,3 @@ async fn answer_expectation(session: &mut Session) -> Result<(), ApiError> {
     downstream.set_close_on_response_before_downstream_finish(true);
     written.map_err(|_| ApiError::invalid("The connection broke."))
 }
-
-const RESERVE_BYTES_MAX: usize = 1024 * 1024;
