@@ -193,8 +193,17 @@ impl Draft {
             ("previous_response_id", Responses) => self.unseen(reader, "previous_response_id")?,
             ("conversation", Responses) => self.unseen(reader, "conversation")?,
             ("prompt", Responses) => self.unseen(reader, "prompt")?,
-            ("fallbacks", Messages) if reader.kind()? != Kind::Null => {
-                let message = "Another model has another price, and may not be this key's: leave 'fallbacks' out.";
+            // OpenRouter's `models` and `route`, Anthropic's `fallbacks`.
+            ("models" | "route" | "fallbacks", ChatCompletions | Completions | Messages | Responses)
+                if reader.kind()? != Kind::Null =>
+            {
+                let message =
+                    format!("Another model has another price, and may not be this key's: leave '{name}' out.");
+                return Err(ApiError::invalid_param(name, message));
+            }
+            // OpenRouter's: each is billed beside the tokens.
+            ("plugins", ChatCompletions | Completions | Messages | Responses) if reader.kind()? != Kind::Null => {
+                let message = "Plugins are billed beside the tokens, and have no price here: leave 'plugins' out.";
                 return Err(ApiError::invalid_param(name, message));
             }
             ("speed", Messages) => read_priced_choice(reader, name, "standard")?,

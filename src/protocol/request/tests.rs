@@ -443,6 +443,10 @@ fn searches_are_bounded_and_what_has_no_price_is_refused() {
     refused_field(MESSAGES, &message(r#","inference_geo":"us""#), "inference_geo");
     refused_field(MESSAGES, &message(r#","fallbacks":[{"model":"dear"}]"#), "fallbacks");
     refused_field(MESSAGES, &message(r#","fallbacks":"default""#), "fallbacks");
+    refused_field(CHAT, &message(r#","models":["m","dear"]"#), "models");
+    refused_field(CHAT, &message(r#","route":"fallback""#), "route");
+    refused_field(CHAT, &message(r#","plugins":[{"id":"web"}]"#), "plugins");
+    assert!(understand(CHAT, message(r#","models":null,"route":null"#).as_bytes()).is_ok());
     assert!(understand(MESSAGES, message(r#","speed":"standard","inference_geo":null"#).as_bytes()).is_ok());
     // A tool's length is counted whether its type is looked at or not.
     let tools = r#"[{"type":"function","name":"f"}]"#;
