@@ -27,19 +27,22 @@ run: setup ## Build and start a gateway, with a key and a curl line to paste
 .PHONY: test
 test: setup-test test-rust test-sdk test-web test-browser ## Run every test
 
-.PHONY: test-rust
-test-rust:
+# One way of building for all of them: without the tests' own dependencies some others get fewer features, and all is
+# built twice.
+.PHONY: build-tests
+build-tests:
 	cargo build --locked --tests --bins
+
+.PHONY: test-rust
+test-rust: build-tests
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
 
 .PHONY: test-sdk
-test-sdk: ## The official SDKs against the real binary
-	cargo build --locked
+test-sdk: build-tests ## The official SDKs against the real binary
 	tests/sdk/run.sh
 
 .PHONY: test-browser
-test-browser: ## The console in a real browser against the real binary
-	cargo build --locked
+test-browser: build-tests ## The console in a real browser against the real binary
 	tests/browser/run.sh
 
 .PHONY: test-web
