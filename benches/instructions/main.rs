@@ -6,8 +6,8 @@
 //! has become cheaper is said, so that the baseline follows (`make bench-baseline`).
 //!
 //! Built like the tests, because those are built anyway: what is guarded is growth, and the figures are no measure of
-//! speed (`make bench` and `make load` are). Another compiler makes other code, so the baseline names its own, and with
-//! another one nothing is judged.
+//! speed (`make bench` and `make load` are). Another compiler makes other code, and a processor without AVX2 takes other
+//! ways through it, so the baseline names its own, and with others nothing is judged.
 
 mod paths;
 
@@ -122,11 +122,15 @@ fn has_valgrind() -> bool {
     run.is_ok_and(|status| status.success())
 }
 
-/// By its whole name: a nightly of the same version makes other code.
+/// By its whole name, a nightly of the same version makes other code; and what it runs on.
 fn compiler() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("--version").output().context("rustc does not run")?;
-    Ok(format!("{} for {}", String::from_utf8(output.stdout)?.trim(), std::env::consts::ARCH))
+    #[cfg(target_arch = "x86_64")]
+    let vectors = if std::is_x86_feature_detected!("avx2") { " with AVX2" } else { "" };
+    #[cfg(not(target_arch = "x86_64"))]
+    let vectors = "";
+    Ok(format!("{} for {}{vectors}", String::from_utf8(output.stdout)?.trim(), std::env::consts::ARCH))
 }
 
 fn baseline_file() -> PathBuf {
