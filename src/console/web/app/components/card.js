@@ -9,7 +9,7 @@ export function Card({ title, lead, actions, flush, class: extra, children, ...r
   </section>`;
 }
 
-/** Two to six Kpi side by side in one card. */
+/** Two to eight Kpi side by side in one card. */
 export const KpiStrip = ({ label, children }) => html`<dl class="kpis card" aria-label=${label}>${children}</dl>`;
 
 /** A headline number: `label`, `value`, a line `note` under it. `loading` shows a skeleton in the value's place. */
