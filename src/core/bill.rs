@@ -175,7 +175,7 @@ impl Bill {
 
     /// The same without markup: what it costs by the price list.
     pub fn cost(&self) -> Nano {
-        self.times(Markup::ONE)
+        self.times(Markup::LIST_PRICE)
     }
 
     fn times(&self, markup: Markup) -> Nano {

@@ -36,11 +36,6 @@ pub struct PicoSum(pub u128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Markup(pub u32);
 
-impl Markup {
-    /// List price.
-    pub const ONE: Markup = Markup(1_000_000);
-}
-
 /// Why a decimal was refused. The text is for people and completes "the amount …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecimalError {

@@ -292,6 +292,6 @@ impl Drop for Hold {
 }
 
 /// CONTRACT, section 4: beyond this the usage is not believed.
-const CHARGE_PER_HOLD_MAX: i64 = 10;
+pub const CHARGE_PER_HOLD_MAX: i64 = 10;
 /// Nobody knows what the client still received; the fault was ours.
 const STATUS_INTERRUPTED: u16 = 500;

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 pub use books::{Account, Balance, Key};
 pub use carried::Carried;
-pub use hold::{Hold, InsufficientFunds, NewHold, ReserveError};
+pub use hold::{CHARGE_PER_HOLD_MAX, Hold, InsufficientFunds, NewHold, ReserveError};
 pub use tickets::{StandIn, Tickets, is_ticket};
 pub use writer::{LedgerUnavailable, NextJournal, OnCommit, Options};
 

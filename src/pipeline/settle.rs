@@ -6,9 +6,10 @@
 use std::time::Instant;
 
 use crate::core::bill::Bill;
-use crate::core::money::{Nano, Pico};
+use crate::core::money::{Markup, Nano, Pico};
 use crate::core::price::Bound;
 use crate::core::usage::{ImageKind, Usage};
+use crate::ledger::CHARGE_PER_HOLD_MAX;
 use crate::protocol::endpoint::{Endpoint, Measure};
 use crate::protocol::stream;
 use crate::store::contract::{Outcome, RequestRow};
@@ -36,6 +37,9 @@ pub fn settle(exchange: &mut Exchange, end: &End, now: Instant) -> Option<Reques
     let mut row = row(exchange, outcome, &usage, estimated, now)?;
     row.charge = bill.as_ref().map_or(Nano::ZERO, Bill::total);
     row.cost = bill.as_ref().map_or(Nano::ZERO, Bill::cost);
+    if row.cost > row.charge {
+        row.cost = row.cost.min(believable_cost(exchange));
+    }
     row.bill = bill.filter(|_| row.charge > Nano::ZERO).map(|bill| bill.to_string()).unwrap_or_default();
     if outcome == Outcome::Ok && !estimated {
         learn(exchange, &usage);
@@ -45,6 +49,14 @@ pub fn settle(exchange: &mut Exchange, end: &End, now: Instant) -> Option<Reques
         None => exchange.pipeline.ledger.record_refused(row.clone()),
     }
     Some(row)
+}
+
+/// A charge is believed up to so many times its hold. Where a low markup makes both small, or nothing, the cost at list
+/// price is believed up to so many times what the hold would be there.
+fn believable_cost(exchange: &Exchange) -> Nano {
+    let (Some(route), Some(reservation)) = (&exchange.route, &exchange.reservation) else { return Nano::ZERO };
+    let ceiling = route.model.price.ceiling(&reservation.bound, exchange.started_at_ms, Markup::LIST_PRICE);
+    Nano(ceiling.0.saturating_mul(CHARGE_PER_HOLD_MAX))
 }
 
 /// What was used up to now, and whether that is an estimate.

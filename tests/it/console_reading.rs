@@ -320,3 +320,18 @@ async fn another_s_id_is_no_place_to_go_on_after() {
     assert_eq!((others.status, others.json()["detail"].clone()), (unknown.status, unknown.json()["detail"].clone()));
     assert!(others.status.is_client_error());
 }
+
+#[tokio::test]
+async fn what_a_free_group_costs_is_believed_as_far_as_a_charge_would_be() {
+    let groups = "  default: {}\n  friends: {markup: \"0\"}\n";
+    let stand = Stand::start(Plan { groups, ..Plan::models(MODELS) }).await;
+    let operator = Console::operator(&stand.gateway).await;
+    stand.account_in("friends", "alice", "1");
+    let key = stand.key("alice", "").await;
+    assert_eq!(stand.chat(&key, &chat("m", Play::whole(usage(10, 1_000_000_000)))).await.status, 200);
+    operator.requests(1).await;
+    let all = operator.get("/api/overview?scope=all").await.expect(200);
+    let cost = nano(all["margin"]["cost"].as_str().unwrap());
+    assert_eq!((&all["spend"]["range"], &all["requests"]["total"]), (&json!("0"), &json!(1)), "{all}");
+    assert!(cost > Nano::ZERO && cost < Nano(1_000_000_000), "a thousand million tokens would be 2000: {all}");
+}

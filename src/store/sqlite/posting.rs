@@ -324,9 +324,12 @@ impl Totals {
     }
 
     fn add(&mut self, more: &Totals) -> Result<(), StoreError> {
-        for (sum, value) in self.0.iter_mut().zip(more.0) {
+        let [sums @ .., cost] = &mut self.0;
+        for (sum, value) in sums.iter_mut().zip(more.0) {
             *sum = sum.checked_add(value).ok_or_else(too_large)?;
         }
+        // The last is no money of anybody's, so no balance bounds it: it must not keep charges from being written.
+        *cost = cost.saturating_add(more.0[more.0.len() - 1]);
         Ok(())
     }
 }
@@ -380,7 +383,7 @@ const ADD_TO_DAY: &str = "
     UPDATE usage_day SET
         requests = requests + ?6, errors = errors + ?7, input_tokens = input_tokens + ?8,
         cached_input_tokens = cached_input_tokens + ?9, output_tokens = output_tokens + ?10,
-        reasoning_tokens = reasoning_tokens + ?11, charge = charge + ?12, cost = cost + ?13
+        reasoning_tokens = reasoning_tokens + ?11, charge = charge + ?12, cost = min(cost + ?13, 9223372036854775807)
     WHERE day = ?1 AND account = ?2 AND key = ?3 AND model = ?4 AND upstream = ?5";
 
 const NEW_DAY: &str = "
@@ -392,7 +395,7 @@ const ADD_TO_SPAN: &str = "
     UPDATE usage_span SET
         requests = requests + ?7, errors = errors + ?8, input_tokens = input_tokens + ?9,
         cached_input_tokens = cached_input_tokens + ?10, output_tokens = output_tokens + ?11,
-        reasoning_tokens = reasoning_tokens + ?12, charge = charge + ?13, cost = cost + ?14
+        reasoning_tokens = reasoning_tokens + ?12, charge = charge + ?13, cost = min(cost + ?14, 9223372036854775807)
     WHERE span = ?1 AND nth = ?2 AND account = ?3 AND key = ?4 AND model = ?5 AND upstream = ?6";
 
 const NEW_SPAN: &str = "

@@ -175,6 +175,18 @@ fn wild_token_counts_do_not_spoil_the_totals() {
 }
 
 #[test]
+fn a_wild_cost_never_keeps_a_charge_from_being_written() {
+    let mut books = Books::new();
+    let wild = |n| Change::Settle(Box::new(RequestRow { cost: Nano::MAX, ..books.end(n, "0.5") }));
+    let (together, later) = ([wild(1), wild(2)], [wild(3)]);
+    books.journal.commit(&together).unwrap();
+    books.journal.commit(&later).unwrap();
+    let total = &books.totals()[0];
+    assert_eq!((total.requests, total.charge, total.cost), (3, units("1.5"), Nano::MAX));
+    assert_eq!(books.account().balance, units("8.5"));
+}
+
+#[test]
 fn holds_of_a_dead_process_end_by_their_last_checkpoint() {
     let mut books = Books::new();
     books.journal.commit(&[books.hold(1, "1"), books.hold(2, "1"), books.checkpoint(2, "1", "0.4")]).unwrap();
