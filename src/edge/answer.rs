@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
-use pingora_error::Result;
+use http::{HeaderMap, StatusCode};
+use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -20,7 +20,7 @@ use crate::store::contract::RequestId;
 /// # Errors
 /// Pingora's, when the client is gone.
 pub async fn json(session: &mut Session, exchange: &Exchange, status: u16, body: Vec<u8>) -> Result<()> {
-    write(session, exchange, status, Some("application/json"), body, |_| Ok(())).await
+    write(session, exchange, status, Some("application/json"), body, |_| ()).await
 }
 
 /// Writes a refusal.
@@ -29,17 +29,16 @@ pub async fn json(session: &mut Session, exchange: &Exchange, status: u16, body:
 /// As [`json`].
 pub async fn error(session: &mut Session, exchange: &Exchange, error: &ApiError) -> Result<()> {
     let body = error.to_body(exchange.dialect, &exchange.request.to_string());
-    write(session, exchange, error.status(), Some("application/json"), body, |head| {
+    write(session, exchange, error.status(), Some("application/json"), body, |headers| {
         if let Some(seconds) = error.retry_after_s() {
-            head.insert_header(header::RETRY_AFTER, seconds.to_string())?;
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(should_retry) = error.should_retry() {
-            head.insert_header("x-should-retry", should_retry.to_string())?;
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static(if should_retry { "true" } else { "false" }));
         }
         if let ApiError::MethodNotAllowed { allow } = error {
-            head.insert_header(header::ALLOW, *allow)?;
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
-        Ok(())
     })
     .await
 }
@@ -49,10 +48,14 @@ pub async fn error(session: &mut Session, exchange: &Exchange, error: &ApiError)
 /// # Errors
 /// As [`json`].
 pub async fn preflight(session: &mut Session, exchange: &Exchange) -> Result<()> {
-    write(session, exchange, 204, None, Vec::new(), |head| {
-        head.insert_header(header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS")?;
-        head.insert_header(header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization")?;
-        head.insert_header(header::ACCESS_CONTROL_MAX_AGE, "86400")
+    write(session, exchange, 204, None, Vec::new(), |headers| {
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization"),
+            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     })
     .await
 }
@@ -67,31 +70,40 @@ pub fn from_upstream(
     is_event_stream: bool,
     client_reads_chunks: bool,
 ) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(upstream.status, Some(HEADERS_USUAL))?;
+    let mut headers = HeaderMap::with_capacity(HEADERS_USUAL);
     let is_told_anew = exchange.translation.is_some();
     match upstream.headers.get(header::CONTENT_TYPE) {
-        _ if is_told_anew && !is_event_stream => head.insert_header(header::CONTENT_TYPE, "application/json")?,
-        Some(media_type) => head.insert_header(header::CONTENT_TYPE, media_type)?,
-        None => {}
-    }
+        _ if is_told_anew && !is_event_stream => headers.insert(header::CONTENT_TYPE, JSON),
+        Some(media_type) => headers.insert(header::CONTENT_TYPE, media_type.clone()),
+        None => None,
+    };
     if let Some(dropped) = exchange.dropped() {
-        head.insert_header(DROPPED.clone(), dropped)?;
+        headers.insert(DROPPED, value(dropped)?);
     }
     match upstream.headers.get(header::CONTENT_LENGTH).filter(|_| !is_event_stream && !is_told_anew) {
-        Some(length) => head.insert_header(header::CONTENT_LENGTH, length)?,
-        None if client_reads_chunks => {
-            head.insert_header(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?
-        }
+        Some(length) => headers.insert(header::CONTENT_LENGTH, length.clone()),
+        None if client_reads_chunks => headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
         // HTTP/1.0: the answer ends with the connection.
-        None => {}
-    }
+        None => None,
+    };
     if is_event_stream {
         // Proxies in front of us must not collect events either.
-        head.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))?;
-        head.insert_header(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"))?;
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
-    ours(&mut head, exchange)?;
-    Ok(head)
+    ours(&mut headers, exchange)?;
+    Ok(head(upstream.status, headers))
+}
+
+/// A head whose headers are written here, by names that are known: Pingora's own way reads each name anew.
+fn head(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    (parts.status, parts.headers) = (status, headers);
+    parts.into()
+}
+
+fn value(text: String) -> Result<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).or_err(ErrorType::InvalidHTTPHeader, "a value of ours")
 }
 
 /// The answer to a head that the front door refused, as bytes: there is no session yet.
@@ -117,20 +129,21 @@ async fn write(
     status: u16,
     media_type: Option<&'static str>,
     body: Vec<u8>,
-    more: impl FnOnce(&mut ResponseHeader) -> Result<()>,
+    more: impl FnOnce(&mut HeaderMap),
 ) -> Result<()> {
-    let mut head = ResponseHeader::build_no_case(status, Some(HEADERS_USUAL))?;
+    let status = StatusCode::from_u16(status).or_err(ErrorType::InternalError, "a status of ours")?;
+    let mut headers = HeaderMap::with_capacity(HEADERS_USUAL);
     if let Some(media_type) = media_type {
-        head.insert_header(header::CONTENT_TYPE, media_type)?;
-        head.insert_header(header::CONTENT_LENGTH, body.len().to_string())?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
-    ours(&mut head, exchange)?;
-    more(&mut head)?;
+    ours(&mut headers, exchange)?;
+    more(&mut headers);
     let reusable = leave_nothing_unread(session).await;
     if !reusable {
         session.set_keepalive(None);
     }
-    session.downstream_session.write_response_header(Box::new(head)).await?;
+    session.downstream_session.write_response_header(Box::new(head(status, headers))).await?;
     session.downstream_session.write_response_body(Bytes::from(body), true).await
 }
 
@@ -152,33 +165,36 @@ async fn leave_nothing_unread(session: &mut Session) -> bool {
 }
 
 /// What every answer carries: the request's id, the key's limits, and leave for browsers to read it.
-fn ours(head: &mut ResponseHeader, exchange: &Exchange) -> Result<()> {
-    let id = exchange.request.to_string();
+fn ours(headers: &mut HeaderMap, exchange: &Exchange) -> Result<()> {
+    let id = value(exchange.request.to_string())?;
     if exchange.dialect == Dialect::Messages {
-        head.insert_header(ANTHROPIC_REQUEST_ID.clone(), id.as_str())?;
+        headers.insert(ANTHROPIC_REQUEST_ID, id.clone());
     }
-    head.insert_header(REQUEST_ID.clone(), id)?;
-    head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))?;
-    head.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"))?;
+    headers.insert(REQUEST_ID.clone(), id);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
     if let Some(rates) = exchange.rates(Instant::now()) {
-        rate_headers(head, &rates)?;
+        rate_headers(headers, &rates)?;
     }
     Ok(())
 }
 
-fn rate_headers(head: &mut ResponseHeader, rates: &RateState) -> Result<()> {
-    for (gauge, names) in [(&rates.requests, &RATE_HEADERS[0]), (&rates.tokens, &RATE_HEADERS[1])] {
+fn rate_headers(headers: &mut HeaderMap, rates: &RateState) -> Result<()> {
+    for (gauge, [limit, remaining, reset]) in [(&rates.requests, &RATE_HEADERS[0]), (&rates.tokens, &RATE_HEADERS[1])] {
         let Some(gauge) = gauge else { continue };
-        head.insert_header(names[0].clone(), HeaderValue::from(gauge.limit))?;
-        head.insert_header(names[1].clone(), HeaderValue::from(gauge.remaining))?;
-        head.insert_header(names[2].clone(), format_reset(gauge.reset))?;
+        headers.insert(limit, HeaderValue::from(gauge.limit));
+        headers.insert(remaining, HeaderValue::from(gauge.remaining));
+        headers.insert(reset, value(format_reset(gauge.reset))?);
     }
     Ok(())
 }
 
 pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-static ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
-static DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped");
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 static RATE_HEADERS: [[HeaderName; 3]; 2] = [
     [
         HeaderName::from_static("x-ratelimit-limit-requests"),

@@ -11,20 +11,21 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora_core::protocols::raw_connect::ProxyDigest;
 use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Sleep;
 
 use super::answer;
@@ -68,12 +69,12 @@ pub struct About {
 
 enum State {
     Head {
-        bytes: Vec<u8>,
+        bytes: BytesMut,
         deadline: Option<Pin<Box<Sleep>>>,
     },
     /// Judged; Pingora may have it.
     Deliver {
-        bytes: Vec<u8>,
+        bytes: BytesMut,
         at: usize,
         chunks: Option<Chunks>,
     },
@@ -99,7 +100,7 @@ impl<S> Guarded<S> {
         // HTTP/2 over TLS was agreed on; there is no head to judge.
         let state = match about.alpn {
             Some(ALPN::H2) => State::Flow { chunks: None },
-            _ => State::Head { bytes: Vec::new(), deadline: Some(Box::pin(tokio::time::sleep(header_timeout))) },
+            _ => State::Head { bytes: BytesMut::new(), deadline: Some(Box::pin(tokio::time::sleep(header_timeout))) },
         };
         Guarded { stream, about, connection, header_timeout, state }
     }
@@ -116,35 +117,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
                 self.state = if bytes.is_empty() { State::Closed } else { State::refuse(Verdict::TooSlow) };
                 return Poll::Ready(Ok(()));
             }
-            let mut chunk = [0u8; READ_BYTES];
-            let mut read = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
-            if read.filled().is_empty() {
+            let judged_before = bytes.len().saturating_sub(3);
+            bytes.reserve(READ_BYTES);
+            if ready!(pin!(self.stream.read_buf(bytes)).poll(cx))? == 0 {
                 self.state = State::Closed;
                 return Poll::Ready(Ok(()));
             }
-            let judged_before = bytes.len().saturating_sub(3);
-            bytes.extend_from_slice(read.filled());
             match judge(bytes, judged_before) {
                 Verdict::Incomplete => {
                     // From its first byte on; most heads come whole, and need no timer.
                     deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.header_timeout)));
-                    continue;
                 }
-                Verdict::Http2 => {
-                    self.state = State::Deliver { bytes: std::mem::take(bytes), at: 0, chunks: None };
-                }
-                Verdict::Pass { head_bytes, chunked } => {
-                    let mut chunks = chunked.then(Chunks::default);
-                    self.state = match judge_body(&mut chunks, &bytes[head_bytes..]) {
-                        Ok(()) => State::Deliver { bytes: std::mem::take(bytes), at: 0, chunks },
-                        Err(_) => State::refuse(Verdict::Malformed("The body's chunks are malformed.")),
+                verdict => {
+                    self.state = match passed(verdict, bytes) {
+                        Ok(chunks) => State::Deliver { bytes: std::mem::take(bytes), at: 0, chunks },
+                        Err(refused) => State::refuse(refused),
                     };
+                    return Poll::Ready(Ok(()));
                 }
-                refused => self.state = State::refuse(refused),
             }
-            return Poll::Ready(Ok(()));
         }
+    }
+
+    /// The first bytes of a later head, read to where Pingora wants them. True: the head was whole, as most are, and stays
+    /// there.
+    fn poll_whole_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let bytes = &buf.filled()[before..];
+        if bytes.is_empty() {
+            self.state = State::Closed;
+            return Poll::Ready(Ok(false));
+        }
+        self.state = match judge(bytes, 0) {
+            Verdict::Incomplete => {
+                let deadline = Some(Box::pin(tokio::time::sleep(self.header_timeout)));
+                State::Head { bytes: bytes.into(), deadline }
+            }
+            verdict => match passed(verdict, bytes) {
+                Ok(chunks) => {
+                    self.state = State::Flow { chunks };
+                    return Poll::Ready(Ok(true));
+                }
+                Err(refused) => State::refuse(refused),
+            },
+        };
+        buf.set_filled(before);
+        Poll::Ready(Ok(false))
     }
 
     fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -178,6 +197,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
     }
 }
 
+/// How the body behind a head is to be watched, of which `bytes` hold the beginning.
+fn passed(verdict: Verdict, bytes: &[u8]) -> Result<Option<Chunks>, Verdict> {
+    match verdict {
+        Verdict::Http2 => Ok(None),
+        Verdict::Pass { head_bytes, chunked } => {
+            let mut chunks = chunked.then(Chunks::default);
+            judge_body(&mut chunks, &bytes[head_bytes..])
+                .map_err(|_| Verdict::Malformed("The body's chunks are malformed."))?;
+            Ok(chunks)
+        }
+        refused => Err(refused),
+    }
+}
+
 /// An error here reaches whoever reads the body, who answers 400.
 fn judge_body(chunks: &mut Option<Chunks>, bytes: &[u8]) -> io::Result<()> {
     match chunks {
@@ -202,12 +235,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
             match &mut this.state {
                 State::Flow { chunks } => {
                     if this.connection.next_head.swap(false, Ordering::AcqRel) {
-                        this.state = State::Head { bytes: Vec::new(), deadline: None };
+                        this.state = State::Head { bytes: BytesMut::new(), deadline: None };
                         continue;
                     }
                     let before = buf.filled().len();
                     ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
                     return Poll::Ready(judge_body(chunks, &buf.filled()[before..]));
+                }
+                State::Head { bytes, deadline: None } if bytes.is_empty() && buf.remaining() > 0 => {
+                    if ready!(this.poll_whole_head(cx, buf))? {
+                        return Poll::Ready(Ok(()));
+                    }
                 }
                 State::Head { .. } => ready!(this.poll_head(cx))?,
                 State::Deliver { bytes, at, chunks } => {

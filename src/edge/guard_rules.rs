@@ -39,25 +39,23 @@ pub fn judge(bytes: &[u8], judged_before: usize) -> Verdict {
     }
     // While it could have become the preface, the end in its middle was none.
     let judged_before = if bytes.starts_with(b"PRI ") { 0 } else { judged_before };
-    let Some(end) = memchr::memmem::find(&bytes[judged_before..], b"\r\n\r\n").map(|at| judged_before + at) else {
-        return judge_unfinished(bytes);
-    };
-    if end > HEAD_BYTES_MAX {
-        return Verdict::TooLarge;
+    let mut line_feeds = memchr::memchr_iter(b'\n', &bytes[judged_before..]).map(|at| judged_before + at);
+    // A head that can no longer become right need not be waited for.
+    let end = line_feeds.find_map(|at| match &bytes[..at] {
+        [.., b'\r', b'\n', b'\r'] => Some(Ok(at - 3)),
+        [.., b'\r'] => None,
+        _ => Some(Err(Verdict::Malformed("A line of the request's head does not end with CR LF."))),
+    });
+    match end {
+        None if bytes.len() > HEAD_BYTES_MAX => Verdict::TooLarge,
+        None => Verdict::Incomplete,
+        Some(Ok(end)) if end > HEAD_BYTES_MAX => Verdict::TooLarge,
+        Some(Ok(end)) => match judge_head(&bytes[..end]) {
+            Ok(chunked) => Verdict::Pass { head_bytes: end + 4, chunked },
+            Err(verdict) => verdict,
+        },
+        Some(Err(verdict)) => verdict,
     }
-    match judge_head(&bytes[..end]) {
-        Ok(chunked) => Verdict::Pass { head_bytes: end + 4, chunked },
-        Err(verdict) => verdict,
-    }
-}
-
-/// A head that can no longer become right need not be waited for.
-fn judge_unfinished(bytes: &[u8]) -> Verdict {
-    if bytes.len() > HEAD_BYTES_MAX {
-        return Verdict::TooLarge;
-    }
-    let bare = memchr::memchr_iter(b'\n', bytes).any(|at| at == 0 || bytes[at - 1] != b'\r');
-    if bare { Verdict::Malformed("A line of the request's head does not end with CR LF.") } else { Verdict::Incomplete }
 }
 
 /// Whether the body is chunked.
@@ -76,7 +74,7 @@ fn judge_head(head: &[u8]) -> Result<bool, Verdict> {
     Ok(framing.chunked)
 }
 
-/// Splits at CR LF only.
+/// Splits at CR LF: no line feed stands alone, or the head would have been refused.
 struct Lines<'a>(Option<&'a [u8]>);
 
 impl<'a> Iterator for Lines<'a> {
@@ -84,29 +82,29 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.0?;
-        match memchr::memmem::find(rest, b"\r\n") {
-            Some(at) => {
-                self.0 = Some(&rest[at + 2..]);
-                Some(&rest[..at])
-            }
-            None => {
-                self.0 = None;
-                Some(rest)
-            }
-        }
+        let Some(at) = memchr::memchr(b'\n', rest) else {
+            self.0 = None;
+            return Some(rest);
+        };
+        let line = &rest[..at];
+        self.0 = Some(&rest[at + 1..]);
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 }
 
 /// `METHOD SP target SP HTTP/1.x`, one space each, a target in origin form.
 fn judge_request_line(line: &[u8]) -> Result<(&[u8], bool), Verdict> {
     const WRONG: Verdict = Verdict::Malformed("The request line is malformed.");
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    // A space too many is in the target, then, where none may be.
+    let (Some(first), Some(last)) = (memchr::memchr(b' ', line), memchr::memrchr(b' ', line)) else {
         return Err(WRONG);
     };
+    let Some(target) = line.get(first + 1..last) else {
+        return Err(WRONG);
+    };
+    let (method, version) = (&line[..first], &line[last + 1..]);
     let method_ok = (1..=16).contains(&method.len()) && method.iter().all(u8::is_ascii_uppercase);
-    let target_ok = (target.first() == Some(&b'/') || target == b"*") && target.iter().all(u8::is_ascii_graphic);
+    let target_ok = (target.first() == Some(&b'/') || target == b"*") && each(target, |byte| byte.is_ascii_graphic());
     let version_1_1 = version == b"HTTP/1.1";
     if method_ok && target_ok && (version_1_1 || version == b"HTTP/1.0") {
         Ok((method, version_1_1))
@@ -127,10 +125,10 @@ impl<'a> Framing<'a> {
     fn take(&mut self, line: &'a [u8]) -> Result<(), Verdict> {
         let colon = memchr::memchr(b':', line).ok_or(Verdict::Malformed("A header has no colon."))?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        if name.is_empty() || !name.iter().all(|byte| TOKEN[usize::from(*byte)]) {
             return Err(Verdict::Malformed("A header's name is malformed."));
         }
-        if !value.iter().all(|byte| is_field_value(*byte)) {
+        if !each(value, is_field_value) {
             return Err(Verdict::Malformed("A header's value holds a control character."));
         }
         let value = value.trim_ascii();
@@ -146,7 +144,7 @@ impl<'a> Framing<'a> {
             self.chunked = true;
         } else if name.eq_ignore_ascii_case(b"host") {
             self.hosts += 1;
-            if value.is_empty() || !value.iter().all(|byte| byte.is_ascii_graphic() && !b"/@,\\".contains(byte)) {
+            if value.is_empty() || !each(value, is_host) {
                 return Err(Verdict::Malformed("The Host header is malformed."));
             }
         } else if is_framing_in_disguise(name) {
@@ -183,15 +181,37 @@ fn is_framing_in_disguise(name: &[u8]) -> bool {
     imitates(b"content-length") || imitates(b"transfer-encoding")
 }
 
-/// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+/// Whether all bytes are such. Branch-free, so that the compiler compares many at a time: values are long.
+fn each(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |all, byte| all & is_such(*byte))
 }
 
 /// RFC 9110, section 5.5: visible characters, space, tab, and obsolete text above 0x7F, which is never forwarded.
 fn is_field_value(byte: u8) -> bool {
-    byte == b'\t' || (byte >= 0x20 && byte != 0x7F)
+    (byte == b'\t') | ((byte >= 0x20) & (byte != 0x7F))
 }
+
+/// Visible, and nothing that would make it an authority with a user, a list or a path.
+fn is_host(byte: u8) -> bool {
+    byte.is_ascii_graphic() & (byte != b'/') & (byte != b'@') & (byte != b',') & (byte != b'\\')
+}
+
+/// The characters of a header's name: RFC 9110, section 5.6.2.
+static TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;

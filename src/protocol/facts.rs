@@ -5,6 +5,8 @@
 //!
 //! Always true: the text of an error is never counted as generated text, and usage is the last that could be believed.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::endpoint::Endpoint;
@@ -198,8 +200,8 @@ impl Reading {
                 self.facts.audio_ms = usage::milliseconds(&serde_json::from_slice(json).unwrap_or_default())
             }
             Place::ServiceTier => self.facts.tier = short_word(json).map(|tier| Tier::from_wire(&tier)),
-            Place::Size => self.image_kind.size = short_word(json).unwrap_or_default(),
-            Place::Quality => self.image_kind.quality = short_word(json).unwrap_or_default(),
+            Place::Size => self.image_kind.size = short_word(json).unwrap_or_default().into_owned(),
+            Place::Quality => self.image_kind.quality = short_word(json).unwrap_or_default().into_owned(),
             _ => {}
         }
     }
@@ -230,8 +232,12 @@ impl Reading {
 }
 
 /// A string that names one of few things.
-fn short_word(json: &[u8]) -> Option<String> {
-    let word = serde_json::from_slice::<String>(json).ok()?;
+fn short_word(json: &[u8]) -> Option<Cow<'_, str>> {
+    let word: Cow<'_, str> = match json {
+        // Every event may name the tier: usually there is nothing to resolve in it.
+        [b'"', word @ .., b'"'] if word.iter().all(u8::is_ascii_alphanumeric) => str::from_utf8(word).ok()?.into(),
+        _ => serde_json::from_slice::<String>(json).ok()?.into(),
+    };
     (word.len() <= WORD_BYTES_MAX).then_some(word)
 }
 

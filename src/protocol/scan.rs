@@ -96,11 +96,11 @@ impl Scan {
             at = match self.state {
                 State::String => self.string(bytes, at),
                 State::Number => self.number(bytes, at),
+                State::Word(letters) => self.word(bytes, at, letters),
+                State::Escape => self.escape(bytes[at], at),
+                State::Unicode { left, unit } => self.unicode(bytes[at], at, left, unit),
                 State::Broken => return,
-                _ => {
-                    self.byte(bytes, at);
-                    at + 1
-                }
+                _ => self.structure(bytes, at),
             };
         }
         if let Some(copy) = &self.copy {
@@ -108,45 +108,92 @@ impl Scan {
         }
     }
 
-    fn byte(&mut self, bytes: &[u8], at: usize) {
+    /// A byte between strings, numbers and words.
+    fn structure(&mut self, bytes: &[u8], at: usize) -> usize {
         let byte = bytes[at];
-        let blank = matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let next = at + 1;
         match self.state {
-            State::Value
-            | State::FirstElement
-            | State::FirstKey
-            | State::Key
-            | State::Colon
-            | State::After
-            | State::End
-                if blank => {}
-            State::Value => self.begin_value(byte, at),
+            State::Minus if byte == b'I' => self.state = State::Word(b"nfinity"),
+            State::Minus if byte.is_ascii_digit() => self.state = State::Number,
+            State::Minus => self.state = State::Broken,
+            _ if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') => {}
+            State::Value => return self.begin_value(bytes, at),
             State::FirstElement if byte == b']' => self.close(byte, bytes, at),
-            State::FirstElement => self.begin_value(byte, at),
+            State::FirstElement => return self.begin_value(bytes, at),
             State::FirstKey if byte == b'}' => self.close(byte, bytes, at),
-            State::FirstKey | State::Key if byte == b'"' => {
+            State::FirstKey | State::Key if byte == b'"' => return self.members(bytes, next),
+            State::Colon if byte == b':' => self.state = State::Value,
+            State::After if byte == b',' => return self.next_member(bytes, next),
+            State::After => self.close(byte, bytes, at),
+            _ => self.state = State::Broken,
+        }
+        next
+    }
+
+    /// A key must follow; it does so at once unless the text is laid out for people.
+    fn expect_key(&mut self, state: State, bytes: &[u8], at: usize) -> usize {
+        if bytes.get(at) == Some(&b'"') {
+            return self.members(bytes, at + 1);
+        }
+        self.state = state;
+        at
+    }
+
+    /// Takes members as nearly all of them come, whole and plain and with nothing between them, and stops at the first
+    /// that is otherwise. `at` is behind a key's opening quote.
+    fn members(&mut self, bytes: &[u8], mut at: usize) -> usize {
+        let parent = self.around.last().map_or(Place::Elsewhere, |container| container.place);
+        loop {
+            let rest = &bytes[at..];
+            let length = string_stop(rest).unwrap_or(rest.len());
+            if !rest[length..].starts_with(b"\":") {
                 self.in_key = true;
                 self.key.clear();
                 self.state = State::String;
+                return at;
             }
-            State::Colon if byte == b':' => self.state = State::Value,
-            State::After if byte == b',' => self.next_member(),
-            State::After => self.close(byte, bytes, at),
-            State::Word(&[next, ref more @ ..]) if next == byte => {
-                self.state = State::Word(more);
-                if more.is_empty() {
-                    self.end_value(bytes, at + 1);
-                }
+            self.place = parent.member(&rest[..length]);
+            let value = at + length + 2;
+            let Some(end) = self.plain_value(bytes, value) else {
+                self.state = State::Value;
+                return value;
+            };
+            if !bytes[end..].starts_with(b",\"") {
+                self.state = State::After;
+                return end;
             }
-            State::Minus if byte == b'I' => self.state = State::Word(b"nfinity"),
-            State::Minus if byte.is_ascii_digit() => self.state = State::Number,
-            State::Escape => self.escape(byte),
-            State::Unicode { left, unit } => self.unicode(byte, left, unit),
-            _ => self.state = State::Broken,
+            at = end + 2;
         }
     }
 
-    fn begin_value(&mut self, byte: u8, at: usize) {
+    /// Takes a string without escapes, a number or a word of which the end is there; gives that end.
+    fn plain_value(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
+        let rest = &bytes[at..];
+        let byte = *rest.first()?;
+        let length = match byte {
+            b'"' => 2 + string_stop(&rest[1..]).filter(|length| rest[1 + length] == b'"')?,
+            b'0'..=b'9' => number_length(rest)?,
+            b'n' => rest.starts_with(b"null").then_some(4)?,
+            b't' => rest.starts_with(b"true").then_some(4)?,
+            b'f' => rest.starts_with(b"false").then_some(5)?,
+            _ => return None,
+        };
+        if self.place != Place::Elsewhere {
+            self.found.begin(self.place, byte);
+            if byte == b'"' {
+                self.found.string(self.place, length - 2);
+            }
+            if self.place.is_copied() && byte != b'n' {
+                let start = self.found.copied.len();
+                self.found.copy(&rest[..length]);
+                self.found.end_copy(self.place, start);
+            }
+        }
+        Some(at + length)
+    }
+
+    fn begin_value(&mut self, bytes: &[u8], at: usize) -> usize {
+        let byte = bytes[at];
         if self.place != Place::Elsewhere {
             self.found.begin(self.place, byte);
             if self.place.is_copied() && byte != b'n' {
@@ -154,11 +201,12 @@ impl Scan {
                 self.copy = Some(Copying { place: self.place, depth, from: at, start: self.found.copied.len() });
             }
         }
+        let next = at + 1;
         match byte {
-            b'{' => self.open(Container { place: self.place, object: true }),
+            b'{' => return self.open(Container { place: self.place, object: true }, bytes, next),
             // An answer is an object: a list or a word on its own is none.
             _ if self.around.is_empty() => self.state = State::Broken,
-            b'[' => self.open(Container { place: self.place, object: false }),
+            b'[' => return self.open(Container { place: self.place, object: false }, bytes, next),
             b'"' => self.state = State::String,
             b'0'..=b'9' => self.state = State::Number,
             b'-' => self.state = State::Minus,
@@ -169,31 +217,33 @@ impl Scan {
             b'I' => self.state = State::Word(b"nfinity"),
             _ => self.state = State::Broken,
         }
+        next
     }
 
-    fn open(&mut self, container: Container) {
+    fn open(&mut self, container: Container, bytes: &[u8], next: usize) -> usize {
         if self.around.len() == DEPTH_MAX {
             self.state = State::Broken;
-            return;
+            return next;
         }
         self.around.push(container);
         if container.object {
-            self.state = State::FirstKey;
-        } else {
-            self.state = State::FirstElement;
-            self.place = container.place.element();
+            return self.expect_key(State::FirstKey, bytes, next);
         }
+        self.state = State::FirstElement;
+        self.place = container.place.element();
+        next
     }
 
-    fn next_member(&mut self) {
+    fn next_member(&mut self, bytes: &[u8], next: usize) -> usize {
         match self.around.last() {
-            Some(Container { object: true, .. }) => self.state = State::Key,
+            Some(Container { object: true, .. }) => return self.expect_key(State::Key, bytes, next),
             Some(list) => {
                 self.place = list.place.element();
                 self.state = State::Value;
             }
             None => self.state = State::Broken,
         }
+        next
     }
 
     fn close(&mut self, byte: u8, bytes: &[u8], at: usize) {
@@ -211,13 +261,13 @@ impl Scan {
         self.state = if depth == 0 { State::End } else { State::After };
         if let Some(copy) = self.copy.take_if(|copy| copy.depth == depth) {
             self.found.copy(&bytes[copy.from..end]);
-            self.found.end_copy(copy);
+            self.found.end_copy(copy.place, copy.start);
         }
     }
 
     fn string(&mut self, bytes: &[u8], at: usize) -> usize {
         let rest = &bytes[at..];
-        let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let length = string_stop(rest).unwrap_or(rest.len());
         if self.in_key {
             self.key.push(&rest[..length]);
         } else {
@@ -237,18 +287,19 @@ impl Scan {
         next
     }
 
-    fn escape(&mut self, byte: u8) {
+    fn escape(&mut self, byte: u8, at: usize) -> usize {
         match byte {
             b'u' => self.state = State::Unicode { left: 4, unit: 0 },
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.end_escape(1),
             _ => self.state = State::Broken,
         }
+        at + 1
     }
 
-    fn unicode(&mut self, byte: u8, left: u8, unit: u32) {
+    fn unicode(&mut self, byte: u8, at: usize, left: u8, unit: u32) -> usize {
         let Some(digit) = char::from(byte).to_digit(16) else {
             self.state = State::Broken;
-            return;
+            return at;
         };
         let unit = unit * 16 + digit;
         match (left, unit) {
@@ -258,6 +309,7 @@ impl Scan {
             (_, ..0x800 | 0xD800..=0xDFFF) => self.end_escape(2),
             _ => self.end_escape(3),
         }
+        at + 1
     }
 
     /// An escape is over that stands for so many bytes of UTF-8.
@@ -272,13 +324,51 @@ impl Scan {
     }
 
     fn number(&mut self, bytes: &[u8], at: usize) -> usize {
-        let in_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
-        let end = bytes[at..].iter().position(|byte| !in_number(byte)).map_or(bytes.len(), |length| at + length);
+        let end = number_length(&bytes[at..]).map_or(bytes.len(), |length| at + length);
         if end < bytes.len() {
             self.end_value(bytes, end);
         }
         end
     }
+
+    /// A bare word, of which these letters are still to come.
+    fn word(&mut self, bytes: &[u8], at: usize, letters: &'static [u8]) -> usize {
+        let end = bytes.len().min(at + letters.len());
+        match letters.strip_prefix(&bytes[at..end]) {
+            Some([]) => self.end_value(bytes, end),
+            Some(more) => self.state = State::Word(more),
+            None => self.state = State::Broken,
+        }
+        end
+    }
+}
+
+/// How many of the first bytes are a number's; None if all are, and more may follow.
+fn number_length(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
+}
+
+/// Where a string is interrupted, by its end or an escape. Most strings are short: to set up a search costs more than to
+/// look at their few words.
+pub(super) fn string_stop(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while at < SHORT_STRING_BYTES
+        && let Some(word) = text[at..].first_chunk()
+    {
+        let word = u64::from_le_bytes(*word);
+        let stops = zero_bytes(word ^ EACH_BYTE * b'"' as u64) | zero_bytes(word ^ EACH_BYTE * b'\\' as u64);
+        if stops != 0 {
+            return Some(at + stops.trailing_zeros() as usize / 8);
+        }
+        at += size_of::<u64>();
+    }
+    memchr2(b'"', b'\\', &text[at..]).map(|found| at + found)
+}
+
+/// The high bit of each byte that is zero; above the first such byte also of others, which does not matter to who looks for
+/// the first (Warren, Hacker's Delight, 6-1).
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(EACH_BYTE) & !word & (EACH_BYTE << 7)
 }
 
 impl Found {
@@ -316,11 +406,11 @@ impl Found {
         }
     }
 
-    fn end_copy(&mut self, copy: Copying) {
+    fn end_copy(&mut self, place: Place, start: usize) {
         if self.overflow {
-            self.copied.truncate(copy.start);
+            self.copied.truncate(start);
         } else {
-            self.values.push((copy.place, copy.start..self.copied.len()));
+            self.values.push((place, start..self.copied.len()));
         }
     }
 }
@@ -403,3 +493,6 @@ const DEPTH_MAX: usize = 128;
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 
 const KEY_BYTES_MAX: usize = 32;
+
+const EACH_BYTE: u64 = u64::MAX / 0xFF;
+const SHORT_STRING_BYTES: usize = 32;
