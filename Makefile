@@ -58,8 +58,9 @@ check: setup ## Format, lints, example configurations
 		OPENAI_API_KEY=unused target/debug/tollgate -c $$file check; done
 
 .PHONY: bench
-bench: setup ## Criterion benches of the hot path
+bench: setup ## Benches of the hot path, and what a request costs as keys, models and records grow in number
 	cargo bench --locked --bench understand --bench meter --bench price --bench admit --bench ledger
+	cargo bench --locked --bench growth
 
 .PHONY: bench-check bench-baseline
 bench-check: ## Whether the hot path needs more instructions than it did (needs valgrind, else it says so)

@@ -16,11 +16,22 @@ pub struct Target {
 }
 
 impl Target {
-    /// A whole request, ready to be sent. `words` go into the question, where the mock looks for its orders.
-    pub fn request(&self, stream: bool, words: &str) -> Vec<u8> {
-        let body = format!(
+    /// A small request, ready to be sent. `words` go into the question, where the mock looks for its orders.
+    pub fn question(&self, stream: bool, words: &str) -> Vec<u8> {
+        self.post(&format!(
             r#"{{"model":"load-model","stream":{stream},"max_tokens":256,"messages":[{{"role":"user","content":"{QUESTION} {words}"}}]}}"#
-        );
+        ))
+    }
+
+    /// A request with a picture of about so many bytes.
+    pub fn picture(&self, bytes: usize) -> Vec<u8> {
+        let data = "iVBORw0KGgoAAAANSUhEUg+/".repeat(bytes / 24);
+        self.post(&format!(
+            r#"{{"model":"load-model","max_tokens":256,"messages":[{{"role":"user","content":[{{"type":"text","text":"{QUESTION}"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]}}]}}"#
+        ))
+    }
+
+    fn post(&self, body: &str) -> Vec<u8> {
         let (address, key, length) = (self.address, &self.key, body.len());
         let authorization = if key.is_empty() { String::new() } else { format!("authorization: Bearer {key}\r\n") };
         format!(

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::books::{self, Extent};
 use super::client::Target;
 use super::process::{Process, first_line_address};
 
@@ -18,13 +19,15 @@ pub enum Kind {
     Floor,
     Nginx,
     Tollgate,
+    /// The same, over books of [`LARGE`].
+    Large,
 }
 
 impl Kind {
     /// All of them; nginx where it is installed.
     pub fn available() -> Vec<Kind> {
         let has_nginx = Command::new("nginx").arg("-v").output().is_ok_and(|output| output.status.success());
-        let all = [Kind::Direct, Kind::Floor, Kind::Nginx, Kind::Tollgate];
+        let all = [Kind::Direct, Kind::Floor, Kind::Nginx, Kind::Tollgate, Kind::Large];
         all.into_iter().filter(|kind| *kind != Kind::Nginx || has_nginx).collect()
     }
 
@@ -34,22 +37,39 @@ impl Kind {
             Kind::Floor => "floor",
             Kind::Nginx => "nginx",
             Kind::Tollgate => "tollgate",
+            Kind::Large => "large books",
         }
     }
 }
 
-/// The upstream of all.
-pub struct Mock {
-    address: SocketAddr,
+/// What all share: the upstream, and books that take long to write.
+pub struct World {
+    mock: Target,
+    large_books: PathBuf,
+    large_key: String,
     _process: Process,
     _folder: TempDir,
 }
 
-impl Mock {
-    pub async fn start() -> Result<Mock> {
+impl World {
+    pub async fn make() -> Result<World> {
         let folder = folder()?;
+        let large_books = folder.path().join("large.db");
+        let keys = books::write(&large_books, LARGE);
+        let large_key = keys[keys.len() / 2].expose().to_owned();
         let (process, address) = start_ourselves(&["mock"], folder.path()).await?;
-        Ok(Mock { address, _process: process, _folder: folder })
+        let mock = Target { address, key: String::new() };
+        Ok(World { mock, large_books, large_key, _process: process, _folder: folder })
+    }
+
+    /// How many streams the upstream still writes.
+    pub async fn open_streams(&self) -> Result<u64> {
+        let mut count = Vec::new();
+        let status = self.mock.connect().await?.ask(STREAMS, |piece| count.extend_from_slice(piece)).await?;
+        match std::str::from_utf8(&count)?.parse() {
+            Ok(count) if status == 200 => Ok(count),
+            _ => bail!("the upstream does not say how many streams there are"),
+        }
     }
 }
 
@@ -62,8 +82,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub async fn start(kind: Kind, mock: &Mock) -> Result<Gateway> {
-        let (folder, upstream) = (folder()?, mock.address);
+    pub async fn start(kind: Kind, world: &World) -> Result<Gateway> {
+        let (folder, upstream) = (folder()?, world.mock.address);
         let no_key = String::new();
         let (process, address, key) = match kind {
             Kind::Direct => (None, upstream, no_key),
@@ -76,8 +96,15 @@ impl Gateway {
                 (Some(process), address, no_key)
             }
             Kind::Tollgate => {
-                let (process, address, key) = start_tollgate(upstream, folder.path()).await?;
+                let key = prepare_tollgate(upstream, folder.path(), "../data/books.db")?;
+                let (process, address) = start_tollgate(folder.path()).await?;
                 (Some(process), address, key)
+            }
+            Kind::Large => {
+                let file = world.large_books.to_str().context("the folder's name is not UTF-8")?;
+                configure_tollgate(upstream, folder.path(), file)?;
+                let (process, address) = start_tollgate(folder.path()).await?;
+                (Some(process), address, world.large_key.clone())
             }
         };
         Ok(Gateway { process, target: Target { address, key }, _folder: folder })
@@ -118,13 +145,13 @@ fn start_nginx(upstream: SocketAddr, folder: &Path) -> Result<(Process, SocketAd
 }
 
 /// With all that a paying customer's request meets.
-async fn start_tollgate(upstream: SocketAddr, folder: &Path) -> Result<(Process, SocketAddr, String)> {
+fn configure_tollgate(upstream: SocketAddr, folder: &Path, books: &str) -> Result<()> {
     let config = format!(
         r#"
 edge: {{listen: ["127.0.0.1:0"], threads: 1}}
 console: {{listen: "127.0.0.1:0"}}
 metrics: {{listen: "127.0.0.1:0"}}
-storage: {{url: "sqlite:../data/books.db", durability: full}}
+storage: {{url: "sqlite:{books}", durability: full}}
 logging: {{format: json}}
 upstreams:
   mock: {{kind: openai, base_url: "http://{upstream}/v1", api_keys: [sk-mock]}}
@@ -141,15 +168,23 @@ groups:
     // In a folder of its own, as by default: the gateway watches this one, and would be told of every log line in it.
     fs::create_dir(folder.join("conf"))?;
     fs::write(folder.join(CONFIG), config)?;
+    Ok(())
+}
+
+/// Gives a key to it.
+fn prepare_tollgate(upstream: SocketAddr, folder: &Path, books: &str) -> Result<String> {
+    configure_tollgate(upstream, folder, books)?;
     tollgate(folder, &["account", "create", "load", "--credit", "1000000000"])?;
     let limits = ["--rpm", "1000000000", "--tpm", "1000000000000", "--concurrency", "1000000"];
     let key = tollgate(folder, &[&["key", "create", "--account", "load"], &limits[..]].concat())?;
-    let key = key["key"].as_str().context("the command line shows no key")?.to_owned();
+    Ok(key["key"].as_str().context("the command line shows no key")?.to_owned())
+}
 
+async fn start_tollgate(folder: &Path) -> Result<(Process, SocketAddr)> {
     let output = folder.join("output");
     let mut process = Process::start(tollgate_command(folder).arg("serve"), &output)?;
     let address = process.said(&output, ready_address).await?;
-    Ok((process, address, key))
+    Ok((process, address))
 }
 
 fn tollgate(folder: &Path, arguments: &[&str]) -> Result<Value> {
@@ -181,4 +216,7 @@ fn folder() -> Result<TempDir> {
     Ok(TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?)
 }
 
+/// What a gateway may have after a year, and must not feel.
+pub const LARGE: Extent = Extent { keys: 10_000, records: 1_000_000 };
+const STREAMS: &[u8] = b"GET /streams HTTP/1.1\r\nhost: mock\r\n\r\n";
 const CONFIG: &str = "conf/tollgate.yaml";

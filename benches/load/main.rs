@@ -4,11 +4,14 @@
 //! where it is installed, and the gateway with everything on: a key, limits, a price, durable books. All are processes
 //! of their own on 127.0.0.1, each proxy with one thread for traffic, all built alike. They are measured in rounds, one
 //! after the other in a rotating order, so that a machine that is busy meanwhile is as busy for each; the table shows
-//! medians. The figure to trust is CPU time per answer, and its ratio to the floor.
+//! medians. The figure to trust is CPU time per answer, and its ratio to the floor. The gateway is there twice: with
+//! fresh books, and, as far as it might matter, with 10,000 keys and a million records.
 //!
 //! `LOAD_ROUNDS` (5) and `LOAD_SECONDS` (3, of each measurement) make it longer or shorter; `TOLLGATE_BIN` measures
 //! another binary than the one that was just built.
 
+#[path = "../books/mod.rs"]
+mod books;
 mod client;
 mod floor;
 mod gateways;
@@ -22,7 +25,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use gateways::{Kind, Mock};
+use gateways::{Kind, World};
 use rounds::Settings;
 
 #[global_allocator]
@@ -55,13 +58,14 @@ async fn measure() -> Result<()> {
         span: Duration::from_secs(number("LOAD_SECONDS", 3)?),
         open_streams: open_streams()?,
     };
-    let mock = Mock::start().await?;
+    eprintln!("writing books of {} records", gateways::LARGE.records);
+    let world = World::make().await?;
     let mut kinds = Kind::available();
     let mut results = Vec::new();
     for round in 1..=settings.rounds {
         for kind in &kinds {
             eprintln!("round {round} of {}: {}", settings.rounds, kind.name());
-            let figures = rounds::run(*kind, &mock, &settings).await.with_context(|| kind.name())?;
+            let figures = rounds::run(*kind, &world, &settings).await.with_context(|| kind.name())?;
             results.push((*kind, figures));
         }
         kinds.rotate_left(1);

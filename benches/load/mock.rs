@@ -1,12 +1,14 @@
 //! The upstream: answers like a chat model, at next to no cost, and as the question tells it to.
 //!
 //! Every word that is not needed to keep a real client and a real proxy content is left out. In a question,
-//! `think=MS` delays the answer, and `pace=MS` puts that time between two events of a stream.
+//! `think=MS` delays the answer, `pace=MS` puts that time between two events of a stream, and `events=N` says how many
+//! there are. `GET /streams` tells how many streams are being read at the moment.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,15 +36,40 @@ async fn converse(mut stream: TcpStream) -> Result<()> {
             continue;
         };
         let request: Vec<u8> = buffer.drain(..request_bytes).collect();
-        if let Some(think) = millis(&request, "think=") {
+        // Orders stand at the end of a question, and nobody has any for a large one.
+        let orders = &request[..request_bytes.min(ORDERS_WITHIN)];
+        if let Some(think) = number(orders, "think=") {
+            let think = Duration::from_millis(think);
             // A thread's sleep is exact to some microseconds, the runtime's to a millisecond.
             tokio::task::spawn_blocking(move || std::thread::sleep(think)).await?;
         }
-        if memmem::find(&request, br#""stream":true"#).is_some() {
-            answer_in_events(&mut stream, millis(&request, "pace=")).await?;
+        if request.starts_with(b"GET /streams") {
+            let count = OPEN.load(Ordering::Relaxed).to_string();
+            let length = count.len();
+            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{count}").as_bytes()).await?;
+        } else if memmem::find(orders, br#""stream":true"#).is_some() {
+            let pace = number(orders, "pace=").map(Duration::from_millis);
+            let events = number(orders, "events=").unwrap_or(CONTENT_EVENTS);
+            answer_in_events(&mut stream, pace, events).await?;
         } else {
             stream.write_all(WHOLE.as_bytes()).await?;
         }
+    }
+}
+
+/// Counts a stream for as long as somebody reads it.
+struct Open;
+
+impl Open {
+    fn new() -> Open {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Open
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -58,19 +85,23 @@ fn whole_request(buffer: &[u8]) -> Option<usize> {
     (buffer.len() >= request_bytes).then_some(request_bytes)
 }
 
-fn millis(request: &[u8], word: &str) -> Option<Duration> {
+fn number(request: &[u8], word: &str) -> Option<u64> {
     let rest = &request[memmem::find(request, word.as_bytes())? + word.len()..];
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
-    Some(Duration::from_millis(digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))))
+    Some(digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
 /// Each event in a write of its own, as live models send them.
-async fn answer_in_events(stream: &mut TcpStream, pace: Option<Duration>) -> Result<()> {
+async fn answer_in_events(stream: &mut TcpStream, pace: Option<Duration>, events: u64) -> Result<()> {
+    let _open = Open::new();
     stream.write_all(EVENTS_HEAD.as_bytes()).await?;
     let content = chunk(CONTENT);
-    for _ in 0..CONTENT_EVENTS {
+    for _ in 0..events {
         if let Some(pace) = pace {
-            tokio::time::sleep(pace).await;
+            // Nothing is to come: who is heard of here has left.
+            if tokio::time::timeout(pace, stream.read_u8()).await.is_ok() {
+                bail!("the client left");
+            }
         }
         stream.write_all(&content).await?;
     }
@@ -88,8 +119,11 @@ fn chunk(data: &str) -> Vec<u8> {
     format!("{:x}\r\n{event}\r\n", event.len()).into_bytes()
 }
 
-/// Of every stream.
+/// Of a stream, unless the question says otherwise.
 pub const CONTENT_EVENTS: u64 = 200;
+
+static OPEN: AtomicU64 = AtomicU64::new(0);
+const ORDERS_WITHIN: usize = 4 * 1024;
 
 const WHOLE: &str = concat!(
     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 394\r\n\r\n",

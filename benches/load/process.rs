@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,22 +46,70 @@ impl Process {
         bail!("it is not ready after {START_MAX:?}");
     }
 
-    /// User and system time of all its threads, so far.
-    pub fn cpu(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+    /// What all its threads have used so far.
+    pub fn cpu(&self) -> Result<Cpu> {
+        let stat = self.read("stat")?;
         // The second field is the name, in parentheses, and may hold spaces; utime and stime are the 14th and 15th.
         let fields = stat.rsplit_once(')').context("no name in /proc/PID/stat")?.1;
         let ticks: u64 = fields.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
-        Ok(TICK * u32::try_from(ticks)?)
+        let mut nanos = 0;
+        for task in fs::read_dir(self.file("task"))? {
+            // A thread may end meanwhile, and a kernel may not count so finely.
+            let text = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            nanos += text.split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(Cpu { coarse: TICK * u32::try_from(ticks)?, fine: Duration::from_nanos(nanos) })
     }
 
     /// Its memory, with its share of what it shares.
     pub fn memory_mib(&self) -> Result<f64> {
-        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
-        let pss = rollup.lines().find(|line| line.starts_with("Pss:")).context("no Pss in smaps_rollup")?;
-        let kib: f64 = pss.split_whitespace().nth(1).context("no number in Pss")?.parse()?;
-        Ok(kib / 1024.0)
+        kib(&self.read("smaps_rollup")?, "Pss:")
     }
+
+    /// From now on [`Process::peak_mib`] is of what follows.
+    pub fn forget_peak(&self) -> Result<()> {
+        Ok(fs::write(self.file("clear_refs"), "5")?)
+    }
+
+    /// The most that was resident at a time.
+    pub fn peak_mib(&self) -> Result<f64> {
+        kib(&self.read("status")?, "VmHWM:")
+    }
+
+    pub fn resident_mib(&self) -> Result<f64> {
+        kib(&self.read("status")?, "VmRSS:")
+    }
+
+    fn read(&self, name: &str) -> Result<String> {
+        Ok(fs::read_to_string(self.file(name))?)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        format!("/proc/{}/{name}", self.child.id()).into()
+    }
+}
+
+/// CPU time, in two ways.
+#[derive(Clone, Copy, Default)]
+pub struct Cpu {
+    coarse: Duration,
+    /// Of the threads that still run.
+    fine: Duration,
+}
+
+impl Cpu {
+    pub fn since(self, before: Cpu) -> Duration {
+        let coarse = self.coarse.saturating_sub(before.coarse);
+        let fine = self.fine.saturating_sub(before.fine);
+        // Much less than by the coarse clock: a thread has ended and taken its count along.
+        if fine + TICK * 3 < coarse { coarse } else { fine }
+    }
+}
+
+fn kib(text: &str, name: &str) -> Result<f64> {
+    let line = text.lines().find(|line| line.starts_with(name)).with_context(|| format!("no {name} in /proc"))?;
+    let kib: f64 = line.split_whitespace().nth(1).context("no number in /proc")?.parse()?;
+    Ok(kib / 1024.0)
 }
 
 impl Drop for Process {

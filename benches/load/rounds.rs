@@ -1,6 +1,6 @@
-//! One round of one gateway: everything that is measured, from its start to a thousand open streams.
+//! One round of one gateway: everything that is measured, from its start to the largest body.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -8,40 +8,48 @@ use anyhow::{Context, Result, bail};
 use tokio::task::LocalSet;
 
 use super::client::{Connection, Events, Target};
-use super::gateways::{Gateway, Kind, Mock};
+use super::gateways::{Gateway, Kind, World};
 use super::mock::CONTENT_EVENTS;
-use super::process::Process;
+use super::process::{Cpu, Process};
 
 pub struct Settings {
     pub rounds: u64,
-    /// How long each measurement takes.
+    /// How long the closed loop takes.
     pub span: Duration,
     pub open_streams: usize,
 }
 
-/// `None`: this one has no process of its own to look at.
+/// `None`: not measured here, or there is no process to look at.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     pub start_ms: Option<f64>,
     pub idle_mib: Option<f64>,
-    pub answers_per_s: f64,
+    pub answers_per_s: Option<f64>,
     pub cpu_us_per_answer: Option<f64>,
     pub cpu_us_per_event: Option<f64>,
     /// While the upstream thinks [`THINK_MS`].
-    pub p50_ms: f64,
-    pub p99_ms: f64,
+    pub p50_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
+    /// From the request to the first piece of a stream's body, likewise.
+    pub first_p50_ms: Option<f64>,
+    pub first_p99_ms: Option<f64>,
     pub open_mib: Option<f64>,
+    /// Streams that the upstream still writes [`LEFT_AFTER`] after all clients have gone.
+    pub left_open: Option<f64>,
+    /// Memory that bodies of [`BODY_BYTES`] take, one after the other, and CPU for each.
+    pub body_mib: Option<f64>,
+    pub body_cpu_ms: Option<f64>,
     /// Answers that were not 200, streams without their end.
     pub failures: u64,
 }
 
-pub async fn run(kind: Kind, mock: &Mock, settings: &Settings) -> Result<Figures> {
+pub async fn run(kind: Kind, world: &World, settings: &Settings) -> Result<Figures> {
     // Tasks of one thread: the client takes no more of the machine than it must.
-    LocalSet::new().run_until(measure(kind, mock, settings)).await
+    LocalSet::new().run_until(measure(kind, world, settings)).await
 }
 
-async fn measure(kind: Kind, mock: &Mock, settings: &Settings) -> Result<Figures> {
-    let gateway = Gateway::start(kind, mock).await?;
+async fn measure(kind: Kind, world: &World, settings: &Settings) -> Result<Figures> {
+    let gateway = Gateway::start(kind, world).await?;
     let (process, target) = (gateway.process.as_ref(), &gateway.target);
     first_answer(target).await?;
     let mut figures = Figures { start_ms: process.map(|process| millis(process.age())), ..Figures::default() };
@@ -49,15 +57,21 @@ async fn measure(kind: Kind, mock: &Mock, settings: &Settings) -> Result<Figures
     // Before it counts: connections are opened, pools filled, pages touched.
     small_requests(target, settings.span / 4).await?;
     measure_answers(process, target, settings, &mut figures).await?;
+    if kind == Kind::Large {
+        return Ok(figures);
+    }
     measure_events(process, target, &mut figures).await?;
-    measure_latency(target, settings, &mut figures).await?;
-    measure_open_streams(process, target, settings, &mut figures).await?;
+    measure_latency(target, &mut figures).await?;
+    if let Some(process) = process {
+        measure_open_streams(process, target, world, settings, &mut figures).await?;
+        measure_bodies(process, target, &mut figures).await?;
+    }
     Ok(figures)
 }
 
 /// Asks again and again until it is there.
 async fn first_answer(target: &Target) -> Result<()> {
-    let (request, deadline) = (target.request(false, ""), Instant::now() + PATIENCE);
+    let (request, deadline) = (target.question(false, ""), Instant::now() + PATIENCE);
     while Instant::now() < deadline {
         if let Ok(mut connection) = target.connect().await
             && connection.ask(&request, |_| ()).await.is_ok_and(|status| status == 200)
@@ -78,8 +92,8 @@ async fn measure_answers(
     let (before, begun) = (cpu(process)?, Instant::now());
     let (answers, failures) = small_requests(target, settings.span).await?;
     let (after, took) = (cpu(process)?, begun.elapsed());
-    figures.answers_per_s = answers as f64 / took.as_secs_f64();
-    figures.cpu_us_per_answer = process.map(|_| micros(after - before) / answers.max(1) as f64);
+    figures.answers_per_s = Some(answers as f64 / took.as_secs_f64());
+    figures.cpu_us_per_answer = process.map(|_| micros(after.since(before)) / answers.max(1) as f64);
     figures.failures += failures;
     Ok(())
 }
@@ -87,7 +101,7 @@ async fn measure_answers(
 /// A closed loop: each connection asks again as soon as it has its answer. Gives answers and failures.
 async fn small_requests(target: &Target, span: Duration) -> Result<(u64, u64)> {
     let deadline = Instant::now() + span;
-    let request = Rc::new(target.request(false, ""));
+    let request = Rc::new(target.question(false, ""));
     let mut tasks = Vec::new();
     for _ in 0..CONNECTIONS {
         let (mut connection, request) = (target.connect().await?, request.clone());
@@ -113,7 +127,7 @@ async fn small_requests(target: &Target, span: Duration) -> Result<(u64, u64)> {
 /// Streams side by side whose events come one by one, as a model writes them.
 async fn measure_events(process: Option<&Process>, target: &Target, figures: &mut Figures) -> Result<()> {
     let before = cpu(process)?;
-    let request = Rc::new(target.request(true, &format!("pace={PACE_MS}")));
+    let request = Rc::new(target.question(true, &format!("pace={PACE_MS}")));
     let mut tasks = Vec::new();
     for number in 0..STREAMS {
         let (target, request) = (target.clone(), request.clone());
@@ -131,18 +145,35 @@ async fn measure_events(process: Option<&Process>, target: &Target, figures: &mu
         count += events.count;
         figures.failures += u64::from(status != 200 || !events.done || events.count < CONTENT_EVENTS);
     }
-    figures.cpu_us_per_event =
-        process.map(|_| cpu(process)).transpose()?.map(|after| micros(after - before) / count as f64);
+    let after = cpu(process)?;
+    figures.cpu_us_per_event = process.map(|_| micros(after.since(before)) / count as f64);
     Ok(())
 }
 
 /// A calm rate, and an upstream that takes its time: what a user feels.
-async fn measure_latency(target: &Target, settings: &Settings, figures: &mut Figures) -> Result<()> {
-    let request = Rc::new(target.request(false, &format!("think={THINK_MS}")));
-    let idle: Rc<std::cell::RefCell<Vec<Connection>>> = Rc::default();
+async fn measure_latency(target: &Target, figures: &mut Figures) -> Result<()> {
+    let whole = at_a_rate(target, target.question(false, &format!("think={THINK_MS}")), figures).await?;
+    (figures.p50_ms, figures.p99_ms) = percentiles(whole.iter().map(|answer| answer.whole).collect());
+    let streamed = target.question(true, &format!("think={THINK_MS} events=4"));
+    let streamed = at_a_rate(target, streamed, figures).await?;
+    (figures.first_p50_ms, figures.first_p99_ms) = percentiles(streamed.iter().map(|answer| answer.first).collect());
+    Ok(())
+}
+
+/// How long an answer took.
+struct Took {
+    /// Until the first piece of its body.
+    first: Duration,
+    whole: Duration,
+}
+
+/// An open loop: requests begin when it is time, whether or not those before have their answers.
+async fn at_a_rate(target: &Target, request: Vec<u8>, figures: &mut Figures) -> Result<Vec<Took>> {
+    let request = Rc::new(request);
+    let idle: Rc<RefCell<Vec<Connection>>> = Rc::default();
     let mut ticks = tokio::time::interval(Duration::from_millis(1_000 / RATE_PER_S));
     let mut tasks = Vec::new();
-    for _ in 0..(settings.span.as_secs() * RATE_PER_S) {
+    for _ in 0..SAMPLES {
         ticks.tick().await;
         let pooled = idle.borrow_mut().pop();
         let (target, request, idle) = (target.clone(), request.clone(), idle.clone());
@@ -151,34 +182,39 @@ async fn measure_latency(target: &Target, settings: &Settings, figures: &mut Fig
                 Some(connection) => connection,
                 None => target.connect().await?,
             };
-            let begun = Instant::now();
-            let status = connection.ask(&request, |_| ()).await?;
-            let took = begun.elapsed();
+            let (begun, mut first) = (Instant::now(), None);
+            let on_piece = |_: &[u8]| first = first.or_else(|| Some(begun.elapsed()));
+            let status = connection.ask(&request, on_piece).await?;
+            let whole = begun.elapsed();
             idle.borrow_mut().push(connection);
-            anyhow::Ok((status, took))
+            anyhow::Ok((status, Took { first: first.unwrap_or(whole), whole }))
         }));
     }
-    let mut times = Vec::new();
+    let mut all = Vec::new();
     for task in tasks {
         let (status, took) = within(PATIENCE, task).await??;
         figures.failures += u64::from(status != 200);
-        times.push(took);
+        all.push(took);
     }
-    times.sort();
-    figures.p50_ms = millis(times[times.len() / 2]);
-    figures.p99_ms = millis(times[times.len() * 99 / 100]);
-    Ok(())
+    Ok(all)
 }
 
-/// Memory while so many streams are open, each with its first event behind it.
+/// The 50th and the 99th, in milliseconds.
+fn percentiles(mut times: Vec<Duration>) -> (Option<f64>, Option<f64>) {
+    times.sort();
+    let at = |percent: usize| times.get(times.len() * percent / 100).copied().map(millis);
+    (at(50), at(99))
+}
+
+/// Memory while so many streams are open, each with its first event behind it; then every client leaves.
 async fn measure_open_streams(
-    process: Option<&Process>,
+    process: &Process,
     target: &Target,
+    world: &World,
     settings: &Settings,
     figures: &mut Figures,
 ) -> Result<()> {
-    let Some(process) = process else { return Ok(()) };
-    let request = Rc::new(target.request(true, "pace=1000"));
+    let request = Rc::new(target.question(true, "pace=1000"));
     let open = Rc::new(Cell::new(0));
     let mut tasks = Vec::new();
     for _ in 0..settings.open_streams {
@@ -198,9 +234,33 @@ async fn measure_open_streams(
     }
     figures.failures += (settings.open_streams - open.get()) as u64;
     figures.open_mib = Some(process.memory_mib()?);
-    for task in tasks {
+    let all = world.open_streams().await?;
+    figures.failures += (settings.open_streams as u64).saturating_sub(all);
+    for task in &tasks {
         task.abort();
     }
+    for task in tasks {
+        // It was aborted, or its answer has broken off: gone either way.
+        task.await.ok();
+    }
+    tokio::time::sleep(LEFT_AFTER).await;
+    figures.left_open = Some(world.open_streams().await? as f64);
+    Ok(())
+}
+
+/// The largest that people send: pictures inside a question.
+async fn measure_bodies(process: &Process, target: &Target, figures: &mut Figures) -> Result<()> {
+    let request = target.picture(BODY_BYTES);
+    let mut connection = target.connect().await?;
+    process.forget_peak()?;
+    let (resident, before) = (process.resident_mib()?, process.cpu()?);
+    for _ in 0..BODIES {
+        let asked = connection.ask(&request, |_| ());
+        let status = tokio::time::timeout(PATIENCE, asked).await.context("no answer to a large body")??;
+        figures.failures += u64::from(status != 200);
+    }
+    figures.body_cpu_ms = Some(millis(process.cpu()?.since(before)) / f64::from(BODIES));
+    figures.body_mib = Some(process.peak_mib()? - resident);
     Ok(())
 }
 
@@ -208,8 +268,8 @@ async fn within<T>(span: Duration, task: tokio::task::JoinHandle<T>) -> Result<T
     Ok(tokio::time::timeout(span, task).await.with_context(|| format!("no end after {span:?}"))??)
 }
 
-fn cpu(process: Option<&Process>) -> Result<Duration> {
-    process.map_or(Ok(Duration::ZERO), Process::cpu)
+fn cpu(process: Option<&Process>) -> Result<Cpu> {
+    process.map_or(Ok(Cpu::default()), Process::cpu)
 }
 
 fn micros(duration: Duration) -> f64 {
@@ -224,7 +284,12 @@ const CONNECTIONS: usize = 16;
 const STREAMS: u64 = 50;
 const PACE_MS: u64 = 20;
 const STREAM_TIME: Duration = Duration::from_millis(PACE_MS * CONTENT_EVENTS);
-const RATE_PER_S: u64 = 100;
+const RATE_PER_S: u64 = 200;
+/// Enough for a 99th percentile.
+const SAMPLES: u64 = 1_000;
 const THINK_MS: u64 = 50;
+const LEFT_AFTER: Duration = Duration::from_secs(3);
+pub const BODY_BYTES: usize = 20_000_000;
+const BODIES: u32 = 3;
 /// For whatever should take no time at all.
 const PATIENCE: Duration = Duration::from_secs(30);
