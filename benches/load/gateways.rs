@@ -128,7 +128,7 @@ fn start_nginx(upstream: SocketAddr, folder: &Path) -> Result<(Process, SocketAd
          http {{
            access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
            uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-           keepalive_requests 1000000000;
+           keepalive_requests 1000000000; client_max_body_size 64m;
            upstream mock {{ server {upstream}; keepalive 1024; keepalive_requests 1000000000; }}
            server {{
              listen {address};

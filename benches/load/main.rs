@@ -13,6 +13,7 @@
 #[path = "../books/mod.rs"]
 mod books;
 mod client;
+mod disk;
 mod floor;
 mod gateways;
 mod mock;
@@ -61,8 +62,9 @@ async fn measure() -> Result<()> {
     eprintln!("writing books of {} records", gateways::LARGE.records);
     let world = World::make().await?;
     let mut kinds = Kind::available();
-    let mut results = Vec::new();
+    let (mut results, mut syncs) = (Vec::new(), Vec::new());
     for round in 1..=settings.rounds {
+        syncs.extend(disk::sync_times()?);
         for kind in &kinds {
             eprintln!("round {round} of {}: {}", settings.rounds, kind.name());
             let figures = rounds::run(*kind, &world, &settings).await.with_context(|| kind.name())?;
@@ -71,6 +73,9 @@ async fn measure() -> Result<()> {
         kinds.rotate_left(1);
     }
     println!("{}", table::render(&results, settings.open_streams));
+    if let (Some(p50), Some(p99)) = rounds::percentiles(syncs) {
+        println!("This disk syncs a page in {p50:.2} ms, p99 {p99:.2} ms: no durable commit is faster.");
+    }
     let failures: u64 = results.iter().map(|(_, figures)| figures.failures).sum();
     if failures > 0 {
         bail!("{failures} answers were not what they should be: the figures are worth nothing");
