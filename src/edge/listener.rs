@@ -26,6 +26,7 @@ use tokio_rustls::rustls::ServerConfig;
 use crate::pipeline::Pipeline;
 
 use super::guard::{About, CONNECTION, Connection, Guarded};
+use super::pool::Pool;
 use super::proxy::Edge;
 
 /// TLS of the edge; swapped when the certificate's files change.
@@ -56,12 +57,9 @@ impl Door {
     pub fn new(pipeline: Arc<Pipeline>, header_timeout: Duration, threads: usize) -> Arc<Door> {
         let conf = ServerConf {
             threads,
-            // Counts tries, stale connections included. Ours are bounded by the model's upstreams; this is a net.
-            max_retries: TRIES_MAX,
-            upstream_keepalive_pool_size: POOLED_CONNECTIONS_MAX,
             ..ServerConf::default()
         };
-        let mut app = HttpProxy::new(Edge { pipeline }, Arc::new(conf));
+        let mut app = HttpProxy::new(Edge { pipeline, pool: Pool::new() }, Arc::new(conf));
         app.handle_init_modules();
         let mut options = HttpServerOptions::default();
         options.h2c = true;
@@ -203,8 +201,6 @@ fn buffered<S: tokio::io::AsyncWrite>(stream: S) -> BufWriter<S> {
 }
 
 const WRITE_BUFFER_BYTES: usize = 2 * 1024;
-const TRIES_MAX: usize = 256;
-const POOLED_CONNECTIONS_MAX: usize = 1_024;
 const H2_IDLE: Duration = Duration::from_secs(60);
 /// Large uploads over HTTP/2 are slow with the protocol's own 64 KiB.
 const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;

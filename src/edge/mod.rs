@@ -2,8 +2,9 @@
 //!
 //! - [`listener`] accepts, [`guard`] is the strict front door before Pingora's lenient one.
 //! - [`proxy`] is the `ProxyHttp`: each filter a few lines that call a stage of the pipeline.
-//! - [`body`] reads a request's body once; [`replay`] plays it to each upstream, and holds an answer's head back.
-//! - [`head`], [`peer`], [`answer`] translate heads, upstreams and our own answers.
+//! - [`body`] reads a request's body once; [`relay`] takes it to one upstream after the other, and brings the answer back:
+//!   over a connection of [`pool`], in the words of [`wire`], under the eyes of [`watch`].
+//! - [`head`], [`request_head`], [`upstream_head`], [`peer`], [`answer`] translate heads, upstreams and our own answers.
 
 mod answer;
 mod body;
@@ -13,7 +14,11 @@ pub mod guard_rules;
 mod head;
 pub mod listener;
 mod peer;
+mod pool;
 mod proxy;
 mod reception;
-mod replay;
+mod relay;
+mod request_head;
 mod upstream_head;
+mod watch;
+mod wire;

@@ -1,12 +1,10 @@
 //! An upstream as Pingora connects to it.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pingora_core::protocols::l4::ext::TcpKeepalive;
-use pingora_core::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
+use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::WrappedX509;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -15,7 +13,7 @@ use crate::pipeline::attempt::Attempt;
 
 /// `None` while its name is not resolved.
 ///
-/// Pingora's own defaults are no time-outs at all, so every one is set. An empty server name would switch certificate
+/// Pingora's own defaults for connecting are no time-outs at all, so every one is set. An empty server name would switch certificate
 /// checks off; the configuration refuses a TLS upstream without a host.
 pub fn peer(attempt: &Attempt) -> Option<HttpPeer> {
     let upstream = &attempt.candidate.upstream;
@@ -26,9 +24,6 @@ pub fn peer(attempt: &Attempt) -> Option<HttpPeer> {
     let options = &mut peer.options;
     options.connection_timeout = Some(timeouts.connect);
     options.total_connection_timeout = Some(timeouts.connect.saturating_mul(2));
-    // A net under our own watch, which has one patience before the head and another between pieces.
-    options.read_timeout = Some(timeouts.first_byte.max(timeouts.idle).saturating_add(Duration::from_secs(5)));
-    options.write_timeout = Some(WRITE_TIMEOUT);
     options.idle_timeout = Some(POOLED_IDLE);
     options.tcp_keepalive = Some(TcpKeepalive {
         idle: Duration::from_secs(60),
@@ -36,18 +31,12 @@ pub fn peer(attempt: &Attempt) -> Option<HttpPeer> {
         count: 4,
         user_timeout: Duration::ZERO,
     });
-    options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
     options.verify_cert = upstream.tls.verify;
     options.verify_hostname = upstream.tls.verify;
     if let Some(pem) = &upstream.tls.ca_pem {
         options.ca = Some(certificates(pem));
         // The pool does not look at the certificates trusted: keep such connections apart by upstream.
         peer.group_key = crc32fast::hash(upstream.name.as_bytes()).into();
-    }
-    if attempt.stale_retried {
-        // Where one pooled connection was stale, its neighbours are: a pool for this try alone means a fresh connection.
-        peer.options.idle_timeout = Some(Duration::ZERO);
-        peer.group_key = RandomState::new().hash_one(0);
     }
     Some(peer)
 }
@@ -58,6 +47,5 @@ fn certificates(pem: &[u8]) -> Arc<[WrappedX509]> {
     parsed.map(|der| WrappedX509::new(der.to_vec(), pingora_core::utils::tls::parse_x509)).collect()
 }
 
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Shorter than the common idle time-outs of providers' front ends, so that a pooled connection is rarely stale.
 const POOLED_IDLE: Duration = Duration::from_secs(50);

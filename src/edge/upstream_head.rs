@@ -32,12 +32,6 @@ fn retry_after(head: &ResponseHeader) -> Option<Duration> {
     Some(Duration::from_secs(seconds.clamp(1, KEY_REST_MAX_S)))
 }
 
-/// As Pingora judges it: such an answer ends with its head.
-pub(super) fn has_no_body(head: &ResponseHeader) -> bool {
-    let length = head.headers.get(header::CONTENT_LENGTH).map(|value| value.as_bytes());
-    matches!(head.status.as_u16(), 204 | 205) || length.is_some_and(|length| length == b"0")
-}
-
 fn is_encoded(head: &ResponseHeader) -> bool {
     let coding = head.headers.get(header::CONTENT_ENCODING);
     coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))

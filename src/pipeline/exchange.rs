@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::core::api_error::{ApiError, Purse};
@@ -48,8 +47,7 @@ pub struct Exchange {
     pub dialect: Dialect,
     pub anthropic: AnthropicHead,
     pub caller: Option<Caller>,
-    /// Shared with nobody but [`Exchange::slots_release`].
-    permit: Option<Arc<Mutex<Permit>>>,
+    permit: Option<Permit>,
     /// What the rate limit headers say when there is no permit to ask.
     refused_rates: Option<RateState>,
     media: Media,
@@ -164,7 +162,7 @@ impl Exchange {
             return Err(ApiError::Unavailable { retry_after: reserve::STORAGE_RETRY_AFTER });
         }
         match admit::admit(&self.pipeline, caller, now) {
-            Ok(permit) => self.permit = Some(Arc::new(Mutex::new(permit))),
+            Ok(permit) => self.permit = Some(permit),
             Err(refusal) => {
                 let error = ApiError::from(&refusal);
                 self.refused_rates = Some(refusal.state);
@@ -192,7 +190,7 @@ impl Exchange {
     /// # Errors
     /// 400, 422, 429, 402, 500, 503, in this order of precedence.
     pub fn prepare(&mut self, body: Bytes, lease: BodyLease, now: Instant) -> Result<Option<Value>, ApiError> {
-        let (Some(endpoint), Some(caller), Some(permit)) = (self.endpoint, &self.caller, &self.permit) else {
+        let (Some(endpoint), Some(caller), Some(permit)) = (self.endpoint, &self.caller, &mut self.permit) else {
             return Err(ApiError::Server);
         };
         self.arrived = now;
@@ -219,7 +217,7 @@ impl Exchange {
         }
         let asked =
             Asked { request: self.request, endpoint, facts, model: &route.model, started_at_ms: self.started_at_ms };
-        self.reservation = Some(reserve::reserve(&self.pipeline, caller, &mut permit.lock(), &asked, now)?);
+        self.reservation = Some(reserve::reserve(&self.pipeline, caller, permit, &asked, now)?);
         self.body = body;
         self._body_lease = Some(lease);
         let is_answered_here = endpoint == Endpoint::CountTokens && !route.has_more();
@@ -238,8 +236,7 @@ impl Exchange {
     pub fn refuse(&mut self, error: &ApiError, now: Instant) {
         self.status = error.status();
         self.end = Some(End::Refused(error.clone()));
-        if let Some(permit) = self.permit.take() {
-            let mut permit = permit.lock();
+        if let Some(mut permit) = self.permit.take() {
             permit.cancel(now);
             self.refused_rates = Some(permit.state(now));
         }
@@ -437,7 +434,7 @@ impl Exchange {
     }
 
     pub fn rates(&self, now: Instant) -> Option<RateState> {
-        self.permit.as_ref().map(|permit| permit.lock().state(now)).or(self.refused_rates)
+        self.permit.as_ref().map(|permit| permit.state(now)).or(self.refused_rates)
     }
 
     pub fn hold(&self) -> Option<&Hold> {
@@ -446,19 +443,8 @@ impl Exchange {
 
     /// The client has left: its place is free at once, whatever still has to be read.
     pub fn client_left(&mut self) {
-        if let Some(permit) = &self.permit {
-            permit.lock().release_slots();
-        }
-    }
-
-    /// The same for who notices it first, while the answer is still being read.
-    pub fn slots_release(&self) -> impl FnOnce() + Send + 'static {
-        // Weak: the end of the exchange must be the end of the permit.
-        let permit = self.permit.as_ref().map(Arc::downgrade);
-        move || {
-            if let Some(permit) = permit.and_then(|permit| permit.upgrade()) {
-                permit.lock().release_slots();
-            }
+        if let Some(permit) = &mut self.permit {
+            permit.release_slots();
         }
     }
 
@@ -473,9 +459,9 @@ impl Exchange {
         }
         self.finished = true;
         let end = self.end.get_or_insert(End::Answered).clone();
-        if let Some(permit) = self.permit.take() {
+        if let Some(mut permit) = self.permit.take() {
             let (usage, _) = settle::usage_so_far(self);
-            permit.lock().true_up(usage.input_total().saturating_add(usage.output_total()), now);
+            permit.true_up(usage.input_total().saturating_add(usage.output_total()), now);
         }
         let settled = settle::settle(self, &end, now);
         record::record(self, &end, settled.as_ref(), now);

@@ -274,7 +274,7 @@ async fn an_upstream_that_breaks_off_after_content_leaves_an_estimate_of_what_wa
         for play in [
             Play::stream_that_breaks_off(3),
             Play::stream_that_hangs(3),
-            Play::head().deltas(3).event(error_event()).done(),
+            Play::head().deltas(3).given_out().event(error_event()).done(),
         ] {
             let stream = stand.open(protocol, &key, &streamed("priced", play)).await;
             let (id, status) = (stream.id.clone(), stream.status);

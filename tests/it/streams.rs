@@ -171,7 +171,11 @@ fn assert_broken_off(answer: &Answer, content: &str) {
 
 /// Every way in which an upstream can break off after two events.
 fn breaks() -> Vec<(&'static str, Reply)> {
-    let begun = || Reply::stream_head().then_chunk(delta_event("hel")).then_chunk(delta_event("lo"));
+    // A pause: what breaks off before anything was given out is another upstream's to answer.
+    let begun = || {
+        let events = Reply::stream_head().then_chunk(delta_event("hel")).then_chunk(delta_event("lo"));
+        events.delay(Duration::from_millis(100))
+    };
     let error = event(&json!({"error": {"message": "secret-of-upstream at 127.0.0.1", "code": 502}}));
     let half = || delta_event("secret-of-upstream")[..40].to_owned();
     vec![

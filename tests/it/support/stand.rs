@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -151,11 +152,17 @@ impl Play {
     }
 
     pub fn stream_that_breaks_off(deltas: usize) -> Play {
-        Play::head().deltas(deltas).close()
+        Play::head().deltas(deltas).given_out().close()
     }
 
     pub fn stream_that_hangs(deltas: usize) -> Play {
         Play::head().deltas(deltas).hang()
+    }
+
+    /// Time for what was sent to reach the client: what breaks off before is another upstream's to answer.
+    pub fn given_out(mut self) -> Play {
+        self.0.push(json!({"pause": 100}));
+        self
     }
 
     /// Waits here until the test opens this gate.
@@ -212,6 +219,7 @@ impl Play {
                     let gate = gates.get(text);
                     reply.tell(&gate.reached).wait(&gate.open)
                 }
+                "pause" => reply.delay(Duration::from_millis(value.as_u64().expect("milliseconds"))),
                 "close" => reply.close(),
                 "hang" => reply.hang(),
                 _ => panic!("no such step: {step}"),
