@@ -55,10 +55,7 @@ enum Gate {
 
 impl Door {
     pub fn new(pipeline: Arc<Pipeline>, header_timeout: Duration, threads: usize) -> Arc<Door> {
-        let conf = ServerConf {
-            threads,
-            ..ServerConf::default()
-        };
+        let conf = ServerConf { threads, ..ServerConf::default() };
         let mut app = HttpProxy::new(Edge { pipeline, pool: Pool::new() }, Arc::new(conf));
         app.handle_init_modules();
         let mut options = HttpServerOptions::default();

@@ -20,8 +20,8 @@ use crate::pipeline::{Pipeline, reserve};
 use super::guard::{CONNECTION, Connection};
 use super::pool::Pool;
 use super::reception::{self, Received};
-use super::watch::Watch;
 use super::upstream_head::{fault_of, is_event_stream, media_type};
+use super::watch::Watch;
 use super::{answer, peer, relay};
 
 pub struct Edge {
@@ -237,9 +237,7 @@ impl Visit {
         let exchange = &mut self.exchange;
         match step {
             Step::Pass(out) => Ok(out),
-            Step::Failover(reason) => {
-                Err(ended(exchange.attempt_failed(Fault::Ill(reason), now)))
-            }
+            Step::Failover(reason) => Err(ended(exchange.attempt_failed(Fault::Ill(reason), now))),
             Step::Rejected(error) => {
                 exchange.status = error.status();
                 exchange.end = Some(End::Rejected(error));

@@ -39,7 +39,9 @@ pub enum Halt {
     Silent,
     ClientGone,
     /// A filter has ended it: whether another is tried.
-    Decided { again: bool },
+    Decided {
+        again: bool,
+    },
 }
 
 impl Watch {

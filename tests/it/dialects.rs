@@ -1,5 +1,7 @@
 //! Three dialects of chat: what a client of each sends, gets and pays, whichever its upstream speaks.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::upstream::{chat_completion, chunk, event, usage};
@@ -285,8 +287,10 @@ async fn a_break_in_the_middle_is_told_in_the_clients_dialect_and_charged_by_wha
                 json!({"type": "response.failed", "response": failed})
             }
         };
-        let broken = Reply::stream_head().then_chunk(events.concat()).close();
-        let told = Reply::stream_head().then_chunk(events.concat()).then_chunk(named(&failed)).end();
+        // A pause: what breaks off before anything was given out is another upstream's to answer.
+        let begun = || Reply::stream_head().then_chunk(events.concat()).delay(Duration::from_millis(100));
+        let broken = begun().close();
+        let told = begun().then_chunk(named(&failed)).end();
         for reply in [broken, told] {
             let upstream = Upstream::always(reply);
             let gateway = Gateway::start(&chain(&[(&upstream, speech)]));
