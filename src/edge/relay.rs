@@ -42,7 +42,7 @@ pub(super) async fn relay(edge: &Edge, session: &mut Session, visit: &mut Box<Vi
 
 /// One try. `reused` tells whether its connection had been used before.
 async fn attempt(edge: &Edge, session: &mut Session, visit: &mut Box<Visit>, reused: &mut bool) -> Result<(), Halt> {
-    let peer = edge.upstream_peer(session, visit).await.map_err(decided)?;
+    let peer = edge.upstream_peer(session, visit).await.map_err(|error| decided(&error))?;
     let stale_before = visit.exchange.attempt.as_ref().is_some_and(|attempt| attempt.stale_retried);
     // Where one pooled connection was stale, its neighbours are.
     let pooled = if stale_before { None } else { edge.pool.take(&peer, Instant::now()) };
@@ -62,13 +62,13 @@ async fn attempt(edge: &Edge, session: &mut Session, visit: &mut Box<Visit>, reu
     ask(edge, visit, &mut wire).ok_or(Halt::Decided { again: false })?;
 
     let mut head = wait(visit, &mut session.downstream_session, wire.head()).await?;
-    edge.upstream_response_filter(session, &mut head, visit).await.map_err(decided)?;
-    edge.response_filter(session, &mut head, visit).await.map_err(decided)?;
+    edge.upstream_response_filter(session, &mut head, visit).await.map_err(|error| decided(&error))?;
+    edge.response_filter(session, &mut head, visit).await.map_err(|error| decided(&error))?;
     let mut head = Some(Box::new(head));
     loop {
         let (piece, end) = wait(visit, &mut session.downstream_session, wire.piece()).await?;
         let mut body = (!piece.is_empty()).then_some(piece);
-        edge.response_body_filter(session, &mut body, end, visit).map_err(decided)?;
+        edge.response_body_filter(session, &mut body, end, visit).map_err(|error| decided(&error))?;
         // An answer that is cut short does not end here: an error follows it.
         let is_cut = visit.exchange.end.is_some();
         give(visit, &mut session.downstream_session, &mut head, body, end && !is_cut).await?;
@@ -168,7 +168,7 @@ fn goes_on(visit: &mut Visit, halt: Halt, reused: bool, now: Instant) -> bool {
 }
 
 /// A filter has ended the attempt.
-fn decided(error: Box<Error>) -> Halt {
+fn decided(error: &Error) -> Halt {
     Halt::Decided { again: error.retry() }
 }
 
