@@ -149,7 +149,7 @@ fn changes(key: &Key) -> [Change; 2] {
         request,
         account: key.account.id,
         key: key.id(),
-        endpoint: ENDPOINT,
+        endpoint: ENDPOINT.into(),
         model: MODEL.into(),
         streamed: false,
         amount: Nano(1_000),

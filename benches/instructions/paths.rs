@@ -168,7 +168,7 @@ impl Books {
             request,
             account: self.account,
             key: self.key,
-            endpoint: ENDPOINT,
+            endpoint: ENDPOINT.into(),
             model: MODEL.into(),
             streamed: false,
             amount: Nano(1_000),

@@ -133,7 +133,7 @@ fn row(new: &NewHold, key: &Key, amount: Nano) -> HoldRow {
         request: new.request,
         account: key.account.id,
         key: key.id(),
-        endpoint: new.endpoint,
+        endpoint: new.endpoint.into(),
         model: new.model.clone(),
         streamed: new.streamed,
         amount,

@@ -432,6 +432,56 @@ async fn who_waits_for_a_hold_does_not_wait_for_the_ends_of_others() {
 }
 
 #[tokio::test]
+async fn a_promised_hold_whose_request_has_ended_is_committed_with_its_end() {
+    let scene = scene_with(100, None, Options { linger: Duration::from_secs(600), ..Options::default() });
+    scene.storage.state().promising = true;
+    let (ended, other) = (scene.hold(10), scene.hold(10));
+    ended.committed().await.unwrap();
+    let third = scene.hold(10);
+    third.committed().await.unwrap();
+    assert_eq!(scene.storage.state().promised.len(), 3, "also the one that nobody asked for");
+    ended.settle(record(5));
+    drop((other, third));
+    assert!(scene.storage.state().commits.is_empty());
+    scene.close();
+    assert_eq!(scene.storage.state().commits, [6]);
+    assert_eq!((scene.balance(), scene.ledger.stats().queue_entries), ((95, 0), 0));
+}
+
+#[tokio::test]
+async fn a_promised_hold_that_runs_on_is_committed_by_itself() {
+    let scene = scene(100, None);
+    scene.storage.state().promising = true;
+    let hold = scene.hold(10);
+    hold.committed().await.unwrap();
+    eventually(|| scene.storage.state().holds.contains_key(&hold.request()).then_some(()));
+    // Without anybody waiting it is promised, too.
+    let quiet = scene.hold(10);
+    eventually(|| (!scene.storage.state().promised.is_empty()).then_some(()));
+    drop((hold, quiet));
+    scene.close();
+    assert_eq!(scene.balance(), (100, 0));
+}
+
+#[tokio::test]
+async fn a_promise_that_fails_is_a_commit_of_all_that_was_promised() {
+    let scene = scene_with(100, None, Options { linger: Duration::from_secs(600), ..Options::default() });
+    scene.storage.state().promising = true;
+    let first = scene.hold(10);
+    first.committed().await.unwrap();
+    scene.storage.state().failures = 1;
+    let second = scene.hold(10);
+    second.committed().await.unwrap();
+    assert!(scene.ledger.healthy());
+    assert_eq!((scene.storage.state().commits.clone(), scene.ledger.stats().commit_failures), (vec![2], 0));
+    let third = scene.hold(10);
+    third.committed().await.unwrap();
+    assert_eq!(scene.storage.state().promised.len(), 1, "and then they are promised again");
+    drop((first, second, third));
+    scene.close();
+}
+
+#[tokio::test]
 async fn what_nobody_waits_for_is_written_all_the_same() {
     let scene = scene(100, None);
     let request = RequestRow { account: scene.account.id, key: scene.key.id(), ..record(0) };

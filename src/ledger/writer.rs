@@ -1,11 +1,13 @@
 //! The writer: one thread that makes changes durable, many to a commit.
 //!
 //! An fsync costs milliseconds, a row microseconds, so rows wait for each other, in two lanes. Holds are what answers
-//! wait for: they are written as soon as somebody does, alone, which is one small page. Everything else nobody waits for,
-//! and touches a dozen pages however little it is: it is written [`Options::linger`] after the first of it came, with the
-//! holds of that moment, so that a hundred settlements share those pages. Two commits begin at least
-//! [`Options::collect`] apart. The thread is woken out of idleness and by those who wait, never for each change: a futex
-//! call per change costs a quarter of the CPU on small requests.
+//! wait for: they are promised as soon as somebody does, or after [`Options::linger`], which makes them durable and is
+//! cheap. Everything else nobody waits for, and touches a dozen pages however little it is: it is committed
+//! [`Options::linger`] after the first of it came, with all holds until that moment, so that a hundred settlements share
+//! those pages and a hold whose request has ended by then costs none. A hold that runs on alone is committed
+//! [`PROMISED_FOR`] after its promise. Two writes begin at least [`Options::collect`] apart. The thread is woken out of
+//! idleness and by those who wait, never for each change: a futex call per change costs a quarter of the CPU on small
+//! requests.
 //!
 //! Everything is a position in its lane. `pushed` counts what came, `committed` what is durable, and `stuck_at` is
 //! the furthest position that the storage failed to write, by an error or within a waiter's patience. All three only
@@ -35,7 +37,7 @@ pub struct Options {
     pub queue_max: usize,
     /// Two commits begin at least this far apart.
     pub collect: Duration,
-    /// A change that nobody waits for is written at the latest after this.
+    /// A change that nobody waits for is durable at the latest after this.
     pub linger: Duration,
     /// How long [`Hold::committed`](super::Hold::committed) waits.
     pub commit_wait: Duration,
@@ -76,8 +78,8 @@ struct Shared {
     work: Condvar,
     /// The writer has ended.
     ended: Condvar,
-    /// `committed` has grown.
-    durable: Notify,
+    /// `holds.committed` has grown.
+    holds_durable: Notify,
     accepting: AtomicBool,
     holds: Progress,
     others: Progress,
@@ -107,6 +109,16 @@ impl Progress {
     fn waiting(&self) -> u64 {
         let committed = self.committed.load(Ordering::Relaxed);
         self.pushed.load(Ordering::Relaxed).saturating_sub(committed)
+    }
+
+    /// Where it will be when so many more are durable. Only the writer's thread moves it on.
+    fn after(&self, more: usize) -> u64 {
+        let more = u64::try_from(more).unwrap_or(u64::MAX);
+        self.committed.load(Ordering::Relaxed).saturating_add(more)
+    }
+
+    fn advance(&self, more: usize) {
+        self.committed.store(self.after(more), Ordering::Release);
     }
 
     fn moves(&self) -> bool {
@@ -156,7 +168,7 @@ impl Writer {
             queue: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
-            durable: Notify::new(),
+            holds_durable: Notify::new(),
             accepting: AtomicBool::new(true),
             holds: Progress::default(),
             others: Progress::default(),
@@ -244,7 +256,7 @@ impl Writer {
         let waiting = async {
             loop {
                 // Taken before looking, so that a commit in between is not missed.
-                let news = self.shared.durable.notified();
+                let news = self.shared.holds_durable.notified();
                 if self.is_committed(position) {
                     return;
                 }
@@ -345,10 +357,78 @@ impl Drop for Writer {
 }
 
 enum Work {
+    Promise,
     Commit,
     HandOver(NextJournal),
     Prune(i64),
     End,
+}
+
+/// What the writer's thread has taken out of the queue, and since when it has known of what is left.
+#[derive(Default)]
+struct Round {
+    /// What is to be written now.
+    group: Vec<Change>,
+    /// How many holds at the group's beginning were promised before.
+    promised_in_group: usize,
+    /// Holds that are durable, and not committed yet.
+    promised: Vec<Change>,
+    holds_since: Option<Instant>,
+    others_since: Option<Instant>,
+    promised_since: Option<Instant>,
+}
+
+/// How long something may still wait; `None` where there is nothing.
+struct Left {
+    until_promise: Option<Duration>,
+    until_commit: Option<Duration>,
+}
+
+impl Left {
+    fn is_any(&self) -> bool {
+        self.until_promise.is_some() || self.until_commit.is_some()
+    }
+}
+
+impl Round {
+    fn left(&mut self, queue: &Queue, linger: Duration) -> Left {
+        let now = Instant::now();
+        let left = |since: &mut Option<Instant>, is_empty: bool, patience: Duration| {
+            if is_empty {
+                *since = None;
+                return None;
+            }
+            let since = *since.get_or_insert(now);
+            Some(patience.saturating_sub(now.saturating_duration_since(since)))
+        };
+        let others = left(&mut self.others_since, queue.others.is_empty(), linger);
+        let promised = left(&mut self.promised_since, self.promised.is_empty(), PROMISED_FOR);
+        Left {
+            until_promise: left(&mut self.holds_since, queue.holds.is_empty(), linger),
+            until_commit: others.into_iter().chain(promised).min(),
+        }
+    }
+
+    fn take_holds(&mut self, queue: &mut Queue) {
+        self.group.append(&mut queue.holds);
+        self.holds_since = None;
+    }
+
+    /// A request's hold comes first, and is not written at all if its end is in the same group.
+    fn take_all(&mut self, queue: &mut Queue) {
+        self.take_holds(queue);
+        self.take_promised();
+        self.group.append(&mut queue.others);
+        self.others_since = None;
+    }
+
+    /// Puts what was promised before the group's new holds.
+    fn take_promised(&mut self) {
+        self.promised_in_group = self.promised.len();
+        self.promised.append(&mut self.group);
+        std::mem::swap(&mut self.promised, &mut self.group);
+        self.promised_since = None;
+    }
 }
 
 impl Shared {
@@ -358,27 +438,36 @@ impl Shared {
 
     fn run(&self, mut journal: Box<dyn Journal>) {
         let _guard = AbortOnPanic;
-        let mut group = Vec::new();
-        // Since when the oldest change that is queued is known here.
-        let mut lingering_since = None;
+        let mut round = Round::default();
         loop {
-            match self.next(&mut group, &mut lingering_since) {
-                Work::Commit => {
+            let begun = match self.next(&mut round) {
+                Work::Promise => {
                     let begun = Instant::now();
-                    if !self.commit_all(journal.as_mut(), &group) {
+                    if !self.promise(journal.as_mut(), &mut round) {
                         break;
                     }
-                    group.clear();
-                    thread::sleep(self.options.collect.saturating_sub(begun.elapsed()));
+                    begun
+                }
+                Work::Commit => {
+                    let begun = Instant::now();
+                    if !self.commit_all(journal.as_mut(), &mut round) {
+                        break;
+                    }
+                    begun
                 }
                 Work::HandOver(next) => {
                     // Released first: the next one begins with somebody else opening it.
                     drop(journal);
                     journal = next();
+                    continue;
                 }
-                Work::Prune(before_ms) => self.prune_some(journal.as_mut(), before_ms),
+                Work::Prune(before_ms) => {
+                    self.prune_some(journal.as_mut(), before_ms);
+                    continue;
+                }
                 Work::End => break,
-            }
+            };
+            thread::sleep(self.options.collect.saturating_sub(begun.elapsed()));
         }
         // Released before anybody is told: the next process may open it at that moment.
         drop(journal);
@@ -386,82 +475,89 @@ impl Shared {
         self.ended.notify_all();
     }
 
-    /// Waits for work and takes what is due: the holds that somebody waits for, or all that is there.
-    fn next(&self, group: &mut Vec<Change>, lingering_since: &mut Option<Instant>) -> Work {
+    /// Waits for work and takes what is due: the new holds, or all that is there.
+    fn next(&self, round: &mut Round) -> Work {
         let mut queue = self.queue.lock();
         loop {
-            if !queue.holds.is_empty() || !queue.others.is_empty() {
-                let since = *lingering_since.get_or_insert_with(Instant::now);
-                let left = self.options.linger.saturating_sub(since.elapsed());
-                let all_due = queue.all_urgent || queue.state != State::Open || queue.others.len() >= GROUP_MAX;
-                if all_due || left.is_zero() {
-                    *lingering_since = None;
-                    queue.all_urgent = false;
-                    queue.holds_urgent = false;
-                    // A request's hold comes first, and is not written at all if its end is in the same group.
-                    std::mem::swap(&mut queue.holds, group);
-                    group.append(&mut queue.others);
-                    return Work::Commit;
-                }
-                if queue.holds_urgent && !queue.holds.is_empty() {
-                    queue.holds_urgent = false;
-                    if queue.others.is_empty() {
-                        *lingering_since = None;
-                    }
-                    std::mem::swap(&mut queue.holds, group);
-                    return Work::Commit;
-                }
+            let left = round.left(&queue, self.options.linger);
+            let held = round.promised.len().saturating_add(queue.holds.len());
+            let crowded = queue.others.len() >= GROUP_MAX || held > GROUP_MAX;
+            let all_due = queue.all_urgent || queue.state != State::Open || crowded;
+            if left.is_any() && (all_due || left.until_commit.is_some_and(|left| left.is_zero())) {
+                queue.all_urgent = false;
                 queue.holds_urgent = false;
+                round.take_all(&mut queue);
+                return Work::Commit;
+            }
+            let urgent = std::mem::take(&mut queue.holds_urgent);
+            if left.until_promise.is_some_and(|left| urgent || left.is_zero()) {
+                round.take_holds(&mut queue);
+                return Work::Promise;
+            }
+            let is_quiet = queue.holds.is_empty() && queue.others.is_empty();
+            if let (true, State::Open, Some(before_ms)) = (is_quiet, queue.state, queue.prune_before_ms) {
+                return Work::Prune(before_ms);
+            }
+            if let Some(left) = left.until_promise.into_iter().chain(left.until_commit).min() {
                 self.work.wait_for(&mut queue, left);
                 continue;
             }
             if let Some(next) = queue.next_journal.take() {
                 return Work::HandOver(next);
             }
-            match (queue.state, queue.prune_before_ms) {
-                (State::Open, Some(before_ms)) => return Work::Prune(before_ms),
-                (State::Open, None) => {
-                    queue.parked = true;
-                    self.work.wait(&mut queue);
-                    queue.parked = false;
-                }
-                _ => {
-                    queue.state = State::Closed;
-                    return Work::End;
-                }
+            if queue.state != State::Open {
+                queue.state = State::Closed;
+                return Work::End;
             }
+            queue.parked = true;
+            self.work.wait(&mut queue);
+            queue.parked = false;
         }
     }
 
-    /// False when it gave up.
-    fn commit_all(&self, journal: &mut dyn Journal, group: &[Change]) -> bool {
-        // After an outage the backlog is long: parts let the first waiters go early and keep transactions small.
-        group.chunks(GROUP_MAX).all(|part| self.commit(journal, part))
+    /// Makes the round's new holds durable, by a commit if there is no cheaper way. False when it gave up.
+    fn promise(&self, journal: &mut dyn Journal, round: &mut Round) -> bool {
+        let begun = Instant::now();
+        let promised = journal.promise(&round.group).unwrap_or_else(|error| {
+            tracing::warn!(error = chain(&error), "holds could not be written ahead; they are committed instead");
+            false
+        });
+        if !promised {
+            round.take_promised();
+            return self.commit_all(journal, round);
+        }
+        self.durable(begun, round.group.len(), 0);
+        round.promised.append(&mut round.group);
+        true
     }
 
-    /// Commits, however often it takes; false when it was told to give up meanwhile.
-    fn commit(&self, journal: &mut dyn Journal, group: &[Change]) -> bool {
-        let entries = group.len();
-        let holds = group.iter().filter(|change| is_hold(change)).count();
-        let after = |lane: &Progress, more: usize| {
-            let more = u64::try_from(more).unwrap_or(u64::MAX);
-            lane.committed.load(Ordering::Relaxed).saturating_add(more)
-        };
-        let lanes = [(&self.holds, holds), (&self.others, entries.saturating_sub(holds))];
-        let lanes = lanes.map(|(lane, more)| (lane, after(lane, more)));
+    /// Commits the round's group. False when it gave up.
+    fn commit_all(&self, journal: &mut dyn Journal, round: &mut Round) -> bool {
+        // After an outage the backlog is long: parts let the first waiters go early and keep transactions small.
+        let done = round.group.chunks(GROUP_MAX).all(|part| {
+            // All that was promised is in the first part.
+            let durable = std::mem::take(&mut round.promised_in_group);
+            self.commit(journal, part, part.len().saturating_sub(durable))
+        });
+        round.group.clear();
+        done
+    }
+
+    /// Commits, however often it takes; false when it was told to give up meanwhile. The last `entries` changes are what
+    /// becomes durable by this.
+    fn commit(&self, journal: &mut dyn Journal, group: &[Change], entries: usize) -> bool {
+        let news = &group[group.len().saturating_sub(entries)..];
+        let holds = news.iter().filter(|change| is_hold(change)).count();
+        let others = entries.saturating_sub(holds);
         let mut back_off = BACK_OFF_MIN;
         loop {
             let begun = Instant::now();
             let Err(error) = journal.commit(group) else {
-                lanes.iter().for_each(|(lane, after)| lane.committed.store(*after, Ordering::Release));
-                self.commits.fetch_add(1, Ordering::Relaxed);
-                self.durable.notify_waiters();
-                (self.options.on_commit)(begun.elapsed(), entries);
+                self.durable(begun, holds, others);
                 return true;
             };
-            lanes.iter().for_each(|(lane, after)| {
-                lane.stuck_at.fetch_max(*after, Ordering::Relaxed);
-            });
+            self.holds.stuck_at.fetch_max(self.holds.after(holds), Ordering::Relaxed);
+            self.others.stuck_at.fetch_max(self.others.after(others), Ordering::Relaxed);
             self.commit_failures.fetch_add(1, Ordering::Relaxed);
             tracing::error!(error = chain(&error), entries, retry_in = ?back_off, "the ledger cannot be written");
             if self.queue.lock().state == State::Closed {
@@ -470,6 +566,17 @@ impl Shared {
             thread::sleep(back_off);
             back_off = back_off.saturating_mul(2).min(BACK_OFF_MAX);
         }
+    }
+
+    /// So many more of each lane are on disk.
+    fn durable(&self, begun: Instant, holds: usize, others: usize) {
+        self.others.advance(others);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        if holds > 0 {
+            self.holds.advance(holds);
+            self.holds_durable.notify_waiters();
+        }
+        (self.options.on_commit)(begun.elapsed(), holds.saturating_add(others));
     }
 
     /// One bounded batch; the next one comes after what has been queued meanwhile.
@@ -512,6 +619,8 @@ impl Drop for AbortOnPanic {
     }
 }
 
+/// A hold that is promised, and whose request runs on, is seen by others after this.
+const PROMISED_FOR: Duration = Duration::from_millis(250);
 /// A transaction of this size takes some tens of milliseconds.
 const GROUP_MAX: usize = 4_096;
 /// Less than the least distance of two commits.

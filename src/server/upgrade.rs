@@ -446,7 +446,7 @@ mod tests {
             request: RequestId::new(),
             account: AccountId(1),
             key: KeyId(1),
-            endpoint: "chat_completions",
+            endpoint: "chat_completions".into(),
             model: "m".into(),
             streamed: false,
             amount: Nano(1),

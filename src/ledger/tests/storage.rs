@@ -31,7 +31,10 @@ pub(super) struct State {
     pub(super) uses: Vec<(KeyId, i64)>,
     /// Sizes of the groups committed.
     pub(super) commits: Vec<usize>,
-    /// Commits and prunings that will fail.
+    /// Whether holds can be promised; those that are, and not committed yet.
+    pub(super) promising: bool,
+    pub(super) promised: Vec<Change>,
+    /// Commits, promises and prunings that will fail.
     pub(super) failures: usize,
     /// Commits wait while this is set.
     pub(super) hanging: bool,
@@ -199,15 +202,31 @@ impl Journal for MemoryJournal {
         assert!(!group.is_empty(), "a commit costs an fsync");
         let mut state = self.storage.0.state.lock();
         self.storage.0.gate.wait_while(&mut state, |state| state.hanging);
+        assert!(group.starts_with(&state.promised), "what was promised is committed first");
         state.fail()?;
+        state.promised.clear();
         group.iter().for_each(|change| state.apply(change));
         state.commits.push(group.len());
         Ok(())
     }
 
+    fn promise(&mut self, holds: &[Change]) -> Result<bool, StoreError> {
+        assert!(!holds.is_empty() && holds.iter().all(|change| matches!(change, Change::Hold(_))));
+        let mut state = self.storage.0.state.lock();
+        self.storage.0.gate.wait_while(&mut state, |state| state.hanging);
+        if !state.promising {
+            return Ok(false);
+        }
+        // Who knows how much of it was written.
+        state.promised.extend_from_slice(holds);
+        state.fail()?;
+        Ok(true)
+    }
+
     fn recover(&mut self, _now_ms: i64) -> Result<Recovery, StoreError> {
         let mut state = self.storage.state();
         let mut recovery = Recovery::default();
+        std::mem::take(&mut state.promised).iter().for_each(|change| state.apply(change));
         for (request, (row, checkpoint)) in std::mem::take(&mut state.holds) {
             let charge = checkpoint.map_or(Nano::ZERO, |row| row.charge);
             recovery.holds += 1;
@@ -300,7 +319,7 @@ fn open_hold(row: &HoldRow, checkpoint: Option<&CheckpointRow>) -> OpenHold {
         request: row.request,
         account: row.account,
         key: row.key,
-        endpoint: row.endpoint.into(),
+        endpoint: row.endpoint.to_string(),
         model: row.model.clone(),
         upstream: checkpoint.map(|checkpoint| checkpoint.upstream.clone()).unwrap_or_default(),
         status: 500,

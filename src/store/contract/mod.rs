@@ -12,6 +12,7 @@
 
 pub mod console;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -100,7 +101,7 @@ pub struct HoldRow {
     pub request: RequestId,
     pub account: AccountId,
     pub key: KeyId,
-    pub endpoint: &'static str,
+    pub endpoint: Cow<'static, str>,
     pub model: String,
     pub streamed: bool,
     pub amount: Nano,
@@ -201,6 +202,17 @@ pub trait Journal: Send {
     /// # Errors
     /// [`StoreError::Unavailable`] when nothing was written.
     fn commit(&mut self, group: &[Change]) -> Result<(), StoreError>;
+
+    /// Makes these holds as durable as a commit would, at less cost, without booking them: the next group that is
+    /// committed begins with all that was promised before it. Whoever opens the journal next books what nobody did.
+    ///
+    /// False if that is not possible now, or not at all: then they must be committed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if they may not be durable: as above.
+    fn promise(&mut self, _holds: &[Change]) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 
     /// Ends every hold that a dead process left behind by its last checkpoint, as `interrupted`. Before listening.
     ///

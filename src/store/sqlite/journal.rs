@@ -1,6 +1,6 @@
 //! The one writer of a serving process.
 //!
-//! A group of changes is one transaction. A lock on a file beside the database keeps a second server out: two of them
+//! A group of changes is one transaction; holds that an answer waits for may be promised before it. A lock on a file beside the database keeps a second server out: two of them
 //! would each believe in its own balances.
 //!
 //! Always true: the lock is held exactly as long as the journal lives, also if the process is killed.
@@ -13,6 +13,7 @@ use rusqlite::{Transaction, params};
 
 use super::connection::{Place, Writer};
 use super::posting::{Posting, SPAN_MINUTE, SPAN_QUARTER, Words};
+use super::promises::{self, Promises};
 use super::rows::{self, all, execute, first};
 use super::schema;
 use crate::store::contract::{Change, Journal, Recovery, StoreError};
@@ -21,6 +22,7 @@ use crate::store::contract::{Change, Journal, Recovery, StoreError};
 pub struct SqliteJournal {
     writer: Writer,
     words: Words,
+    promises: Promises,
     _serving: File,
 }
 
@@ -29,7 +31,22 @@ impl SqliteJournal {
         let serving = lock(&place.path)?;
         schema::look_for_damage(&place.connect_for_reading()?)?;
         let place = Place { check_references: false, ..place };
-        Ok(SqliteJournal { writer: Writer::open(place)?, words: Words::default(), _serving: serving })
+        let mut writer = Writer::open(place.clone())?;
+        let through: i64 = writer
+            .write(|transaction| first(transaction, PROMISED_THROUGH, [], |row| row.get(0)))?
+            .ok_or_else(|| StoreError::Unusable("the file has lost its revision".into()))?;
+        let era = promises::next(through);
+        let left = promises::left_behind(&place.path, era)?;
+        let promises =
+            Promises::new(&place.path, place.durability, if left.is_empty() { era } else { promises::next(era) });
+        let mut journal = SqliteJournal { writer, words: Words::default(), promises, _serving: serving };
+        if !left.is_empty() {
+            journal.book(|posting| {
+                left.iter().try_for_each(|row| posting.hold(row))?;
+                posting.end_era(era)
+            })?;
+        }
+        Ok(journal)
     }
 
     /// See [`Writer::leave_pages`].
@@ -56,9 +73,22 @@ impl SqliteJournal {
 
 impl Journal for SqliteJournal {
     fn commit(&mut self, group: &[Change]) -> Result<(), StoreError> {
-        self.book(|posting| posting.book(group))?;
+        let era = self.promises.to_end();
+        self.book(|posting| {
+            posting.book(group)?;
+            era.map_or(Ok(()), |era| posting.end_era(era))
+        })?;
+        self.promises.ended();
         self.writer.bound_log();
         Ok(())
+    }
+
+    fn promise(&mut self, holds: &[Change]) -> Result<bool, StoreError> {
+        let rows = holds.iter().filter_map(|change| match change {
+            Change::Hold(row) => Some(row.as_ref()),
+            _ => None,
+        });
+        self.promises.add(rows)
     }
 
     fn recover(&mut self, now_ms: i64) -> Result<Recovery, StoreError> {
@@ -132,6 +162,8 @@ fn lock(database: &Path) -> Result<File, StoreError> {
         Err(TryLockError::Error(error)) => Err(StoreError::Unavailable(error.into())),
     }
 }
+
+const PROMISED_THROUGH: &str = "SELECT promised_through FROM meta";
 
 const ORPHANS: &str = "SELECT * FROM hold ORDER BY request LIMIT ?1";
 

@@ -4,12 +4,12 @@
 //! ([`SqliteLibrary`]) see a consistent past without stopping either. SQL is written here and nowhere else.
 //!
 //! - `connection` how connections are opened and how they fail; `schema` whose file it is and its versions
-//! - `journal` groups of changes, as `posting` books them; `library`, `audit`, `backup` as their names say
+//! - `journal` groups of changes, as `posting` books them, and holds in `promises` before that; `library`, `audit`, `backup` as their names say
 //! - `desk` what people do by hand to `accounts`, `credentials`, `people`, `codes`; each deed is noted in `actions`
 //! - `registry` the console's door, `reports` its pages
 //! - `rows` between columns and values, `rules` for what is made by hand
 //!
-//! Always true: the file, its log, its lock and the folder made for them are the owner's alone.
+//! Always true: the file, its logs, its lock and the folder made for them are the owner's alone.
 
 mod accounts;
 mod actions;
@@ -23,6 +23,7 @@ mod journal;
 mod library;
 mod people;
 mod posting;
+mod promises;
 mod registry;
 mod reports;
 mod rows;

@@ -5,9 +5,9 @@
 //!
 //! Always true: booking a change that is already in the books changes nothing, so any group may be booked again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use rusqlite::{CachedStatement, Params, Transaction, params, params_from_iter};
 
 use super::connection::fault;
@@ -114,7 +114,12 @@ impl<'a> Posting<'a> {
         Ok(())
     }
 
-    fn hold(&mut self, row: &HoldRow) -> Result<(), StoreError> {
+    /// All that was promised up to this era is in the books.
+    pub(super) fn end_era(&mut self, era: i64) -> Result<(), StoreError> {
+        execute(self.transaction, "UPDATE meta SET promised_through = ?1", [era]).map(|_| ())
+    }
+
+    pub(super) fn hold(&mut self, row: &HoldRow) -> Result<(), StoreError> {
         if self.is_settled(row.request)? {
             return Ok(());
         }

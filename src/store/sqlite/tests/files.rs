@@ -25,9 +25,10 @@ fn everything_made_is_the_owners_alone() {
     let sqlite = Sqlite::open(&inner.join("t.db"), Durability::Full).unwrap();
     let mut journal = sqlite.journal().unwrap();
     journal.commit(&[]).unwrap();
+    journal.promise(&[]).unwrap();
     sqlite.desk().unwrap().create_account("a", "default", Nano::ZERO, 0).unwrap();
     assert_eq!(mode(&inner), 0o700);
-    for name in ["t.db", "t.db-wal", "t.db-shm", "t.db.lock"] {
+    for name in ["t.db", "t.db-wal", "t.db-shm", "t.db-holds", "t.db.lock"] {
         assert_eq!(mode(&inner.join(name)), 0o600, "{name}");
     }
 }

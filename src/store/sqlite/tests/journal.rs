@@ -215,6 +215,72 @@ fn holds_of_a_dead_process_end_by_their_last_checkpoint() {
 }
 
 #[test]
+fn promised_holds_are_found_by_whoever_comes_next() {
+    let mut books = Books::new();
+    let (first, second) = (books.hold(1, "1"), books.hold(2, "2"));
+    assert!(books.journal.promise(std::slice::from_ref(&first)).unwrap());
+    assert!(books.journal.promise(std::slice::from_ref(&second)).unwrap());
+    assert_eq!(books.account().held, Nano::ZERO, "nobody need see them yet");
+    books.reopen();
+    assert_eq!(books.account().held, units("3"));
+    // They are in the books now, and are not found again when they have ended.
+    books.journal.commit(&[books.settle(1, "0.5"), books.settle(2, "0")]).unwrap();
+    books.reopen();
+    assert_eq!(books.journal.recover(NOW_MS).unwrap(), Recovery::default());
+    assert_eq!((books.account().balance, books.account().held), (units("9.5"), Nano::ZERO));
+    books.assert_proved();
+}
+
+#[test]
+fn a_commit_ends_what_was_promised_before_it() {
+    let mut books = Books::new();
+    let (ended, running) = (books.hold(1, "1"), books.hold(2, "2"));
+    assert!(books.journal.promise(&[ended.clone(), running.clone()]).unwrap());
+    books.journal.commit(&[ended, running, books.settle(1, "0.5")]).unwrap();
+    assert_eq!(books.account().held, units("2"));
+    let later = books.hold(3, "3");
+    assert!(books.journal.promise(&[later]).unwrap());
+    books.reopen();
+    assert_eq!(books.account().held, units("5"));
+    assert_eq!(books.journal.recover(NOW_MS).unwrap().holds, 2);
+    books.assert_proved();
+}
+
+#[test]
+fn a_failed_commit_leaves_what_was_promised() {
+    let mut books = Books::new();
+    let hold = books.hold(1, "1");
+    assert!(books.journal.promise(std::slice::from_ref(&hold)).unwrap());
+    refusal(books.journal.commit(&[hold, Change::Settle(Box::new(books.end(1, "-1")))]));
+    books.reopen();
+    assert_eq!(books.account().held, units("1"));
+}
+
+/// A restored copy, with the other's promises beside it.
+#[test]
+fn no_books_take_the_promises_of_others() {
+    let mut books = Books::new();
+    let copy = books.folder.path().join("copy.db");
+    books.library.backup(&copy, &mut |_, _| ()).unwrap();
+    books.journal.commit(&[books.settle(1, "1")]).unwrap();
+    for number in 2..4 {
+        let hold = books.hold(number, "1");
+        assert!(books.journal.promise(std::slice::from_ref(&hold)).unwrap());
+        books.journal.commit(&[hold]).unwrap();
+    }
+    assert!(books.journal.promise(&[books.hold(9, "1")]).unwrap());
+    std::fs::copy(books.folder.path().join("t.db-holds"), books.folder.path().join("copy.db-holds")).unwrap();
+    let sqlite = Sqlite::open(&copy, Durability::Full).unwrap();
+    assert_eq!(sqlite.journal().unwrap().recover(NOW_MS).unwrap(), Recovery::default());
+
+    let other = Books::new();
+    std::fs::copy(books.folder.path().join("t.db-holds"), other.folder.path().join("t.db-holds")).unwrap();
+    let Books { sqlite, journal, .. } = other;
+    drop(journal);
+    assert_eq!(sqlite.journal().unwrap().recover(NOW_MS).unwrap(), Recovery::default());
+}
+
+#[test]
 fn any_number_of_holds_is_recovered() {
     let mut books = Books::new();
     let holds: Vec<Change> = (0..2_500).map(|n| books.hold(n, "0.001")).collect();

@@ -47,12 +47,21 @@ impl Books {
         Books { folder, sqlite, journal, desk, library, account, key }
     }
 
+    /// As if the process had died, and another begun.
+    fn reopen(&mut self) {
+        // The lock goes with the journal, so there is another in between.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = Sqlite::open(&elsewhere.path().join("t.db"), Durability::Normal).unwrap();
+        self.journal = other.journal().unwrap();
+        self.journal = self.sqlite.journal().unwrap();
+    }
+
     fn hold(&self, number: u64, amount: &str) -> Change {
         Change::Hold(Box::new(HoldRow {
             request: request_id(number),
             account: self.account.id,
             key: self.key.record.id,
-            endpoint: "chat/completions",
+            endpoint: "chat/completions".into(),
             model: "gpt-4o-mini".into(),
             streamed: true,
             amount: units(amount),

@@ -24,7 +24,7 @@ fn step() -> impl Strategy<Value = Step> {
             request: request_id(n),
             account: ACCOUNTS[who],
             key: KeyId(ACCOUNTS[who].0),
-            endpoint: "embeddings",
+            endpoint: "embeddings".into(),
             model: format!("m{}", n % 3),
             streamed: n % 2 == 0,
             amount: Nano(amount),

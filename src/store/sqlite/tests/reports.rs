@@ -388,7 +388,8 @@ fn an_older_file_gets_the_totals_that_it_would_have() {
         .execute_batch(
             "DROP TABLE usage_span; DROP INDEX ledger_account_by_hand; ALTER TABLE request DROP COLUMN bill;
          ALTER TABLE request DROP COLUMN cost; ALTER TABLE usage_day DROP COLUMN cost;
-         ALTER TABLE meta DROP COLUMN spans_from; PRAGMA user_version = 2;",
+         ALTER TABLE meta DROP COLUMN spans_from; ALTER TABLE meta DROP COLUMN promised_through;
+         PRAGMA user_version = 2;",
         )
         .unwrap();
     Sqlite::open(&books.folder.path().join("t.db"), Durability::Normal).unwrap();
