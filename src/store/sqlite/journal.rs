@@ -12,7 +12,7 @@ use std::path::Path;
 use rusqlite::{Transaction, params};
 
 use super::connection::{Place, Writer};
-use super::posting::{Posting, SPAN_MINUTE, SPAN_QUARTER, Words};
+use super::posting::{Memory, Posting, SPAN_MINUTE, SPAN_QUARTER};
 use super::promises::{self, Promises};
 use super::rows::{self, all, execute, first};
 use super::schema;
@@ -21,7 +21,7 @@ use crate::store::contract::{Change, Journal, Recovery, StoreError};
 /// See [`Journal`].
 pub struct SqliteJournal {
     writer: Writer,
-    words: Words,
+    memory: Memory,
     promises: Promises,
     _serving: File,
 }
@@ -39,7 +39,7 @@ impl SqliteJournal {
         let left = promises::left_behind(&place.path, era)?;
         let promises =
             Promises::new(&place.path, place.durability, if left.is_empty() { era } else { promises::next(era) });
-        let mut journal = SqliteJournal { writer, words: Words::default(), promises, _serving: serving };
+        let mut journal = SqliteJournal { writer, memory: Memory::default(), promises, _serving: serving };
         if !left.is_empty() {
             journal.book(|posting| {
                 left.iter().try_for_each(|row| posting.hold(row))?;
@@ -57,15 +57,15 @@ impl SqliteJournal {
 
     /// Books in one transaction.
     fn book<T>(&mut self, work: impl FnOnce(&mut Posting<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let words = &mut self.words;
+        let memory = &mut self.memory;
         let outcome = self.writer.write(|transaction| {
-            let mut posting = Posting::begin(transaction, words);
+            let mut posting = Posting::begin(transaction, memory);
             let value = work(&mut posting)?;
             posting.finish()?;
             Ok(value)
         });
         if outcome.is_err() {
-            self.words.forget();
+            self.memory.forget();
         }
         outcome
     }

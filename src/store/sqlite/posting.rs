@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use rusqlite::{CachedStatement, Params, Transaction, params, params_from_iter};
 
 use super::connection::fault;
-use super::rows::{execute, first};
+use super::rows::{Stored, all, execute, first};
 use crate::core::account::AccountId;
 use crate::core::key::KeyId;
 use crate::core::money::Nano;
@@ -22,25 +22,23 @@ use crate::store::contract::{Change, CheckpointRow, HoldRow, Outcome, RequestId,
 pub(super) struct Posting<'a> {
     transaction: &'a Transaction<'a>,
     statements: Statements<'a>,
-    words: &'a mut Words,
+    memory: &'a mut Memory,
     balances: BTreeMap<i64, Balance>,
     spent: BTreeMap<i64, i64>,
     used_at_ms: BTreeMap<i64, i64>,
-    days: BTreeMap<DayKey, Totals>,
-    spans: BTreeMap<SpanKey, Totals>,
+    usage: BTreeMap<UsageKey, Totals>,
 }
 
 impl<'a> Posting<'a> {
-    pub(super) fn begin(transaction: &'a Transaction<'a>, words: &'a mut Words) -> Self {
+    pub(super) fn begin(transaction: &'a Transaction<'a>, memory: &'a mut Memory) -> Self {
         Posting {
             transaction,
             statements: Statements { transaction, ready: Vec::new() },
-            words,
+            memory,
             balances: BTreeMap::new(),
             spent: BTreeMap::new(),
             used_at_ms: BTreeMap::new(),
-            days: BTreeMap::new(),
-            spans: BTreeMap::new(),
+            usage: BTreeMap::new(),
         }
     }
 
@@ -67,8 +65,10 @@ impl<'a> Posting<'a> {
     /// Books a request's end. `at_ms` is the moment of its ledger entry.
     pub(super) fn settle(&mut self, row: &RequestRow, at_ms: i64) -> Result<(), StoreError> {
         let id = row.request.0.as_bytes();
-        self.statements.execute(END_HOLD, [id])?;
-        let named = Named::of(row, self.words, self.transaction)?;
+        if self.memory.holds(self.transaction)?.remove(&row.request) {
+            self.statements.execute(END_HOLD, [id])?;
+        }
+        let named = Named::of(row, self.memory, self.transaction)?;
         if !self.record(row, &named)? {
             return Ok(());
         }
@@ -80,7 +80,7 @@ impl<'a> Posting<'a> {
     }
 
     /// Writes what the group adds up to. Nothing is booked before this.
-    pub(super) fn finish(self) -> Result<(), StoreError> {
+    pub(super) fn finish(mut self) -> Result<(), StoreError> {
         for (account, balance) in &self.balances {
             // Relative: the sum of entries, whoever else adds to it.
             let change = balance.now.checked_sub(balance.before).ok_or_else(too_large)?;
@@ -92,10 +92,11 @@ impl<'a> Posting<'a> {
         for (key, at_ms) in &self.used_at_ms {
             execute(self.transaction, KEY_USED, [key, at_ms])?;
         }
-        for (key, totals) in &self.days {
+        let (days, spans) = days_and_spans(&self.usage)?;
+        for (key, totals) in &days {
             self.add(ADD_TO_DAY, NEW_DAY, key.iter().chain(&totals.0))?;
         }
-        for (key, totals) in &self.spans {
+        for (key, totals) in &spans {
             self.add(ADD_TO_SPAN, NEW_SPAN, key.iter().chain(&totals.0))?;
         }
         Ok(())
@@ -103,13 +104,13 @@ impl<'a> Posting<'a> {
 
     /// To the totals that are there, which is nearly always; an upsert would build a table in memory to find that out.
     fn add<'v>(
-        &self,
-        to_totals: &str,
-        new_totals: &str,
+        &mut self,
+        to_totals: &'static str,
+        new_totals: &'static str,
         values: impl Iterator<Item = &'v i64> + Clone,
     ) -> Result<(), StoreError> {
-        if execute(self.transaction, to_totals, params_from_iter(values.clone()))? == 0 {
-            execute(self.transaction, new_totals, params_from_iter(values))?;
+        if self.statements.execute(to_totals, params_from_iter(values.clone()))? == 0 {
+            self.statements.execute(new_totals, params_from_iter(values))?;
         }
         Ok(())
     }
@@ -134,7 +135,9 @@ impl<'a> Posting<'a> {
             row.price_version,
             row.started_at_ms,
         ];
-        self.statements.execute(ADD_HOLD, parameters).map(|_| ())
+        self.statements.execute(ADD_HOLD, parameters)?;
+        self.memory.holds(self.transaction)?.insert(row.request);
+        Ok(())
     }
 
     fn checkpoint(&mut self, row: &CheckpointRow) -> Result<(), StoreError> {
@@ -208,19 +211,26 @@ impl<'a> Posting<'a> {
     }
 
     fn count(&mut self, row: &RequestRow, named: &Named) -> Result<(), StoreError> {
-        let Named { model, upstream, .. } = *named;
         let minute = row.started_at_ms.div_euclid(MINUTE_MS);
         let AccountId(account) = row.account;
         let KeyId(key) = row.key;
-        let totals = Totals::of(row);
-        self.days.entry([minute.div_euclid(SPAN_DAY), account, key, model, upstream]).or_default().add(&totals)?;
-        self.spans.entry([SPAN_MINUTE, minute, account, key, model, upstream]).or_default().add(&totals)?;
+        let of_minute = self.usage.entry([minute, account, key, named.model, named.upstream]).or_default();
+        of_minute.add(&Totals::of(row))
+    }
+}
+
+/// What these add up to in each of the totals that are kept.
+fn days_and_spans(usage: &BTreeMap<UsageKey, Totals>) -> Result<(Sums<5>, Sums<6>), StoreError> {
+    let (mut days, mut spans) = (Sums::new(), Sums::new());
+    for (&[minute, account, key, model, upstream], totals) in usage {
+        days.entry([minute.div_euclid(SPAN_DAY), account, key, model, upstream]).or_default().add(totals)?;
+        spans.entry([SPAN_MINUTE, minute, account, key, model, upstream]).or_default().add(totals)?;
         for span in [SPAN_MINUTE, SPAN_QUARTER, SPAN_DAY] {
             let all = [span, minute.div_euclid(span), EVERYBODY, EVERYBODY, model, upstream];
-            self.spans.entry(all).or_default().add(&totals)?;
+            spans.entry(all).or_default().add(totals)?;
         }
-        Ok(())
     }
+    Ok((days, spans))
 }
 
 /// The statements of each request, looked up once per group: by its text, which is long, a look-up costs as much as the
@@ -257,8 +267,8 @@ struct Named {
 }
 
 impl Named {
-    fn of(row: &RequestRow, words: &mut Words, transaction: &Transaction<'_>) -> Result<Named, StoreError> {
-        let mut id = |text| words.id(transaction, text);
+    fn of(row: &RequestRow, memory: &mut Memory, transaction: &Transaction<'_>) -> Result<Named, StoreError> {
+        let mut id = |text| memory.word(transaction, text);
         Ok(Named {
             endpoint: id(&row.endpoint)?,
             model: id(&row.model)?,
@@ -268,19 +278,34 @@ impl Named {
     }
 }
 
-/// Ids of the words of this storage, remembered between groups.
+/// What is known of the tables without looking, between groups: nobody else writes to these.
 ///
-/// Always true: every pair in here is committed or part of the open transaction, so whoever rolls back must forget.
+/// Always true: everything in here is committed or part of the open transaction, so whoever rolls back must forget.
 #[derive(Default)]
-pub(super) struct Words(HashMap<String, i64>);
+pub(super) struct Memory {
+    /// Ids of words, by their texts.
+    words: HashMap<String, i64>,
+    /// The requests in `hold`: most end before they ever come there. `None` before the first look.
+    holds: Option<HashSet<RequestId>>,
+}
 
-impl Words {
+impl Memory {
     pub(super) fn forget(&mut self) {
-        self.0.clear();
+        *self = Memory::default();
     }
 
-    fn id(&mut self, transaction: &Transaction<'_>, text: &str) -> Result<i64, StoreError> {
-        if let Some(id) = self.0.get(text) {
+    fn holds(&mut self, transaction: &Transaction<'_>) -> Result<&mut HashSet<RequestId>, StoreError> {
+        let holds = match self.holds.take() {
+            Some(holds) => holds,
+            None => HashSet::from_iter(all(transaction, "SELECT request FROM hold", [], |row| {
+                row.get::<_, Stored<RequestId>>(0).map(|request| request.0)
+            })?),
+        };
+        Ok(self.holds.insert(holds))
+    }
+
+    fn word(&mut self, transaction: &Transaction<'_>, text: &str) -> Result<i64, StoreError> {
+        if let Some(id) = self.words.get(text) {
             return Ok(*id);
         }
         let id = match first(transaction, "SELECT id FROM word WHERE text = ?1", [text], |row| row.get(0))? {
@@ -290,10 +315,10 @@ impl Words {
                 transaction.last_insert_rowid()
             }
         };
-        if self.0.len() >= WORDS_MAX {
-            self.forget();
+        if self.words.len() >= WORDS_MAX {
+            self.words.clear();
         }
-        self.0.insert(text.into(), id);
+        self.words.insert(text.into(), id);
         Ok(id)
     }
 }
@@ -304,11 +329,11 @@ struct Balance {
     now: i64,
 }
 
-/// Day, account, key, model, upstream: the primary key of `usage_day`.
-type DayKey = [i64; 5];
+/// Minute, account, key, model, upstream.
+type UsageKey = [i64; 5];
 
-/// Span, its number, account, key, model, upstream: the primary key of `usage_span`.
-type SpanKey = [i64; 6];
+/// By the primary key of `usage_day` (day, account, key, model, upstream) or `usage_span` (span, its number, and the rest).
+type Sums<const N: usize> = BTreeMap<[i64; N], Totals>;
 
 /// Requests, errors, input, cached input, output and reasoning tokens, charge, cost: the columns of totals in their order.
 #[derive(Clone, Copy, Default)]
