@@ -12,7 +12,7 @@ use std::path::Path;
 use rusqlite::{Transaction, params};
 
 use super::connection::{Place, Writer};
-use super::posting::{Memory, Posting, SPAN_MINUTE, SPAN_QUARTER};
+use super::posting::{Memory, Pace, Posting, SPAN_MINUTE, SPAN_QUARTER};
 use super::promises::{self, Promises};
 use super::rows::{self, all, execute, first};
 use super::schema;
@@ -55,14 +55,24 @@ impl SqliteJournal {
         self.writer.leave_pages(more);
     }
 
-    /// Books in one transaction.
-    fn book<T>(&mut self, work: impl FnOnce(&mut Posting<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Books in one transaction; the work may be done twice.
+    fn book<'g>(&mut self, work: impl Fn(&mut Posting<'_, 'g>) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        match self.book_at(Pace::Batches, &work) {
+            Err(StoreError::Repeated(_)) => self.book_at(Pace::Rows, &work),
+            outcome => outcome,
+        }
+    }
+
+    fn book_at<'g>(
+        &mut self,
+        pace: Pace,
+        work: &impl Fn(&mut Posting<'_, 'g>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let memory = &mut self.memory;
         let outcome = self.writer.write(|transaction| {
-            let mut posting = Posting::begin(transaction, memory);
-            let value = work(&mut posting)?;
-            posting.finish()?;
-            Ok(value)
+            let mut posting = Posting::begin(transaction, memory, pace);
+            work(&mut posting)?;
+            posting.finish()
         });
         if outcome.is_err() {
             self.memory.forget();

@@ -7,7 +7,7 @@
 //! - `journal` groups of changes, as `posting` books them, and holds in `promises` before that; `library`, `audit`, `backup` as their names say
 //! - `desk` what people do by hand to `accounts`, `credentials`, `people`, `codes`; each deed is noted in `actions`
 //! - `registry` the console's door, `reports` its pages
-//! - `rows` between columns and values, `rules` for what is made by hand
+//! - `rows` between columns and values, `statements` of many rows, `rules` for what is made by hand
 //!
 //! Always true: the file, its logs, its lock and the folder made for them are the owner's alone.
 
@@ -29,6 +29,7 @@ mod reports;
 mod rows;
 mod rules;
 mod schema;
+mod statements;
 
 #[cfg(test)]
 mod tests;

@@ -1,40 +1,70 @@
 //! One group of changes, as it is booked inside one transaction.
 //!
 //! A busy group has hundreds of charges on few accounts, so what they add up to is kept here and written once per
-//! account, key and span of time at the end; each ledger entry still carries the balance right after it.
+//! account, key and span of time at the end; each ledger entry still carries the balance right after it. Records and
+//! entries are written many to a statement, as if none of them had ever been booked; a statement says how many it has
+//! added, and when that shows that one had been, the group is booked again row by row.
 //!
 //! Always true: booking a change that is already in the books changes nothing, so any group may be booked again.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use hashbrown::{HashMap, HashSet};
-use rusqlite::{CachedStatement, Params, Transaction, params, params_from_iter};
+use rusqlite::{Transaction, params, params_from_iter};
 
 use super::connection::fault;
 use super::rows::{Stored, all, execute, first};
+use super::statements::{Insert, Statements};
 use crate::core::account::AccountId;
-use crate::core::key::KeyId;
 use crate::core::money::Nano;
 use crate::core::usage::COUNT_MAX;
 use crate::store::contract::{Change, CheckpointRow, HoldRow, Outcome, RequestId, RequestRow, StoreError};
 
+/// How the ends of requests are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Many at a time: [`StoreError::Repeated`] if one of them is in the books.
+    Batches,
+    Rows,
+}
+
 /// The open group.
-pub(super) struct Posting<'a> {
+pub(super) struct Posting<'a, 'g> {
     transaction: &'a Transaction<'a>,
     statements: Statements<'a>,
     memory: &'a mut Memory,
+    pace: Pace,
+    /// Those that are counted, and not written yet.
+    ends: Vec<End<'g>>,
     balances: BTreeMap<i64, Balance>,
     spent: BTreeMap<i64, i64>,
     used_at_ms: BTreeMap<i64, i64>,
     usage: BTreeMap<UsageKey, Totals>,
 }
 
-impl<'a> Posting<'a> {
-    pub(super) fn begin(transaction: &'a Transaction<'a>, memory: &'a mut Memory) -> Self {
+/// The end of a request.
+struct End<'g> {
+    row: &'g RequestRow,
+    named: Named,
+    charge: Option<Charge>,
+}
+
+/// Its entry in the ledger.
+struct Charge {
+    amount: i64,
+    balance_after: i64,
+    at_ms: i64,
+}
+
+impl<'a, 'g> Posting<'a, 'g> {
+    pub(super) fn begin(transaction: &'a Transaction<'a>, memory: &'a mut Memory, pace: Pace) -> Self {
         Posting {
             transaction,
-            statements: Statements { transaction, ready: Vec::new() },
+            statements: Statements::of(transaction),
             memory,
+            pace,
+            ends: Vec::new(),
             balances: BTreeMap::new(),
             spent: BTreeMap::new(),
             used_at_ms: BTreeMap::new(),
@@ -42,7 +72,7 @@ impl<'a> Posting<'a> {
         }
     }
 
-    pub(super) fn book(&mut self, group: &[Change]) -> Result<(), StoreError> {
+    pub(super) fn book(&mut self, group: &'g [Change]) -> Result<(), StoreError> {
         // A request that begins and ends within the group needs no hold on disk.
         let ending: HashSet<RequestId> = group.iter().filter_map(ended).collect();
         for change in group {
@@ -63,24 +93,35 @@ impl<'a> Posting<'a> {
     }
 
     /// Books a request's end. `at_ms` is the moment of its ledger entry.
-    pub(super) fn settle(&mut self, row: &RequestRow, at_ms: i64) -> Result<(), StoreError> {
+    pub(super) fn settle(&mut self, row: &'g RequestRow, at_ms: i64) -> Result<(), StoreError> {
         let id = row.request.0.as_bytes();
         if self.memory.holds(self.transaction)?.remove(&row.request) {
             self.statements.execute(END_HOLD, [id])?;
         }
         let named = Named::of(row, self.memory, self.transaction)?;
-        if !self.record(row, &named)? {
+        let end = End { row, named, charge: self.charge(row, at_ms)? };
+        if self.pace == Pace::Batches {
+            self.count(&end)?;
+            self.ends.push(end);
             return Ok(());
         }
-        if row.charge > Nano::ZERO && !self.charge(row, at_ms)? {
+        let end = [end];
+        if self.add_records(&end)? == 0 {
+            return Ok(());
+        }
+        if !self.add_charges(&end)? {
             // Charged before, and its record pruned since: it stays so.
             return execute(self.transaction, "DELETE FROM request WHERE id = ?1", [id]).map(|_| ());
         }
-        self.count(row, &named)
+        self.count(&end[0])
     }
 
     /// Writes what the group adds up to. Nothing is booked before this.
     pub(super) fn finish(mut self) -> Result<(), StoreError> {
+        let ends = std::mem::take(&mut self.ends);
+        if self.add_records(&ends)? < ends.len() || !self.add_charges(&ends)? {
+            return Err(StoreError::Repeated("an end of this group".into()));
+        }
         for (account, balance) in &self.balances {
             // Relative: the sum of entries, whoever else adds to it.
             let change = balance.now.checked_sub(balance.before).ok_or_else(too_large)?;
@@ -157,48 +198,66 @@ impl<'a> Posting<'a> {
         self.statements.get(IS_SETTLED)?.exists([request.0.as_bytes()]).map_err(fault)
     }
 
-    /// False if it was there.
-    fn record(&mut self, row: &RequestRow, named: &Named) -> Result<bool, StoreError> {
-        let parameters = params![
-            row.request.0.as_bytes(),
-            row.account.0,
-            row.key.0,
-            named.endpoint,
-            named.model,
-            named.upstream,
-            named.price_version,
-            row.status,
-            row.outcome.as_str(),
-            row.estimated,
-            row.anomalous,
-            row.streamed,
-            stored(row.input_tokens),
-            stored(row.cached_input_tokens),
-            stored(row.output_tokens),
-            stored(row.reasoning_tokens),
-            row.charge.0,
-            row.cost.0,
-            row.bill,
-            row.started_at_ms,
-            row.ttft_ms,
-            row.duration_ms,
-        ];
-        self.statements.execute(ADD_REQUEST, parameters).map(|added| added > 0)
+    /// How many of these records were not there.
+    fn add_records(&mut self, ends: &[End<'_>]) -> Result<usize, StoreError> {
+        self.statements.insert(&ADD_REQUESTS, ends.iter(), |End { row, named, .. }, values| {
+            values.put(params![
+                row.request.0.as_bytes(),
+                row.account.0,
+                row.key.0,
+                named.endpoint,
+                named.model,
+                named.upstream,
+                named.price_version,
+                row.status,
+                row.outcome.as_str(),
+                row.estimated,
+                row.anomalous,
+                row.streamed,
+                stored(row.input_tokens),
+                stored(row.cached_input_tokens),
+                stored(row.output_tokens),
+                stored(row.reasoning_tokens),
+                row.charge.0,
+                row.cost.0,
+                row.bill,
+                row.started_at_ms,
+                row.ttft_ms,
+                row.duration_ms,
+            ])
+        })
     }
 
-    /// False if it was there.
-    fn charge(&mut self, row: &RequestRow, at_ms: i64) -> Result<bool, StoreError> {
-        let amount = row.charge.0.checked_neg().ok_or_else(too_large)?;
-        let balance = self.balance(row.account)?;
-        let balance_after = balance.now.checked_add(amount).ok_or_else(too_large)?;
-        let parameters = params![row.account.0, amount, balance_after, row.request.0.as_bytes(), at_ms];
-        if self.statements.execute(ADD_CHARGE, parameters)? == 0 {
-            return Ok(false);
+    /// Whether none of these charges was there.
+    fn add_charges(&mut self, ends: &[End<'_>]) -> Result<bool, StoreError> {
+        let charges: Vec<_> = ends.iter().filter_map(|end| Some((end.row, end.charge.as_ref()?))).collect();
+        let added = self.statements.insert(&ADD_CHARGES, charges.iter(), |(row, charge), values| {
+            let id = row.request.0.as_bytes();
+            values.put(params![row.account.0, charge.amount, charge.balance_after, id, charge.at_ms])
+        })?;
+        Ok(added == charges.len())
+    }
+
+    /// What a request's end takes from its account; `None` if that is nothing.
+    fn charge(&mut self, row: &RequestRow, at_ms: i64) -> Result<Option<Charge>, StoreError> {
+        if row.charge <= Nano::ZERO {
+            return Ok(None);
         }
-        self.balance(row.account)?.now = balance_after;
-        let spent = self.spent.entry(row.key.0).or_default();
-        *spent = spent.checked_add(row.charge.0).ok_or_else(too_large)?;
-        Ok(true)
+        let amount = row.charge.0.checked_neg().ok_or_else(too_large)?;
+        let balance_after = self.balance(row.account)?.now.checked_add(amount).ok_or_else(too_large)?;
+        Ok(Some(Charge { amount, balance_after, at_ms }))
+    }
+
+    /// Adds an end to all that the group adds up to.
+    fn count(&mut self, End { row, named, charge }: &End<'_>) -> Result<(), StoreError> {
+        if let Some(charge) = charge {
+            self.balance(row.account)?.now = charge.balance_after;
+            let spent = self.spent.entry(row.key.0).or_default();
+            *spent = spent.checked_add(row.charge.0).ok_or_else(too_large)?;
+        }
+        let minute = row.started_at_ms.div_euclid(MINUTE_MS);
+        let of_minute = [minute, row.account.0, row.key.0, named.model, named.upstream];
+        self.usage.entry(of_minute).or_default().add(&Totals::of(row))
     }
 
     fn balance(&mut self, account: AccountId) -> Result<&mut Balance, StoreError> {
@@ -208,14 +267,6 @@ impl<'a> Posting<'a> {
             self.balances.insert(account.0, Balance { before, now: before });
         }
         Ok(self.balances.get_mut(&account.0).expect("it was put in just above"))
-    }
-
-    fn count(&mut self, row: &RequestRow, named: &Named) -> Result<(), StoreError> {
-        let minute = row.started_at_ms.div_euclid(MINUTE_MS);
-        let AccountId(account) = row.account;
-        let KeyId(key) = row.key;
-        let of_minute = self.usage.entry([minute, account, key, named.model, named.upstream]).or_default();
-        of_minute.add(&Totals::of(row))
     }
 }
 
@@ -231,31 +282,6 @@ fn days_and_spans(usage: &BTreeMap<UsageKey, Totals>) -> Result<(Sums<5>, Sums<6
         }
     }
     Ok((days, spans))
-}
-
-/// The statements of each request, looked up once per group: by its text, which is long, a look-up costs as much as the
-/// row that it finds.
-struct Statements<'a> {
-    transaction: &'a Transaction<'a>,
-    ready: Vec<(&'static str, CachedStatement<'a>)>,
-}
-
-impl<'a> Statements<'a> {
-    fn get(&mut self, sql: &'static str) -> Result<&mut CachedStatement<'a>, StoreError> {
-        // The same text is at the same place; were it not, it would be compiled once more and do the same.
-        let at = match self.ready.iter().position(|(known, _)| std::ptr::eq(*known, sql)) {
-            Some(at) => at,
-            None => {
-                self.ready.push((sql, self.transaction.prepare_cached(sql).map_err(fault)?));
-                self.ready.len() - 1
-            }
-        };
-        Ok(&mut self.ready[at].1)
-    }
-
-    fn execute(&mut self, sql: &'static str, parameters: impl Params) -> Result<usize, StoreError> {
-        self.get(sql)?.execute(parameters).map_err(fault)
-    }
 }
 
 /// The words of a request's record, by their ids.
@@ -393,16 +419,23 @@ const IS_SETTLED: &str = "
     SELECT 1 FROM request WHERE id = ?1
     UNION ALL SELECT 1 FROM ledger WHERE request = ?1 AND kind = 'charge' LIMIT 1";
 
-const ADD_REQUEST: &str = "
-    INSERT INTO request (id, account, key, endpoint, model, upstream, price_version, status, outcome, estimated,
-                         anomalous, streamed, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
-                         charge, cost, bill, started_at_ms, ttft_ms, duration_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
-    ON CONFLICT (id) DO NOTHING";
+static ADD_REQUESTS: LazyLock<Insert> = LazyLock::new(|| {
+    Insert::new(
+        "INSERT INTO request (id, account, key, endpoint, model, upstream, price_version, status, outcome, estimated,
+                              anomalous, streamed, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
+                              charge, cost, bill, started_at_ms, ttft_ms, duration_ms)",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "ON CONFLICT (id) DO NOTHING",
+    )
+});
 
-const ADD_CHARGE: &str = "
-    INSERT INTO ledger (account, kind, amount, balance_after, request, at_ms) VALUES (?1, 'charge', ?2, ?3, ?4, ?5)
-    ON CONFLICT (request, kind) WHERE request IS NOT NULL DO NOTHING";
+static ADD_CHARGES: LazyLock<Insert> = LazyLock::new(|| {
+    Insert::new(
+        "INSERT INTO ledger (account, kind, amount, balance_after, request, at_ms)",
+        "(?, 'charge', ?, ?, ?, ?)",
+        "ON CONFLICT (request, kind) WHERE request IS NOT NULL DO NOTHING",
+    )
+});
 
 const BALANCE: &str = "SELECT balance FROM account WHERE id = ?1";
 
