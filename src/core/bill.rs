@@ -5,7 +5,7 @@
 //!
 //! Always true: the total is never negative, never wraps, and grows with each quantity.
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::{self, Display, Formatter, Write};
 
 use super::money::{Markup, Nano, Pico, PicoSum};
 
@@ -206,9 +206,15 @@ impl Bill {
 impl Display for Bill {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for line in self.lines() {
-            write!(f, "{} {} {};", line.item.as_str(), line.quantity, line.price.0)?;
+            f.write_str(line.item.as_str())?;
+            f.write_char(' ')?;
+            line.quantity.fmt(f)?;
+            f.write_char(' ')?;
+            line.price.0.fmt(f)?;
+            f.write_char(';')?;
         }
-        write!(f, "x{}", self.markup.0)
+        f.write_char('x')?;
+        self.markup.0.fmt(f)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Reads a request's body, once and whole, inside every limit: its size, the memory of all bodies together, and a
 //! deadline for all of it (a timeout per read would let a byte a minute live for ever).
 
+use std::pin::pin;
+
 use bytes::{Bytes, BytesMut};
+use futures_util::future::poll_immediate;
 use http::header;
 use pingora_proxy::Session;
 
@@ -22,11 +25,17 @@ pub async fn read(session: &mut Session, pipeline: &Pipeline) -> Result<(Bytes, 
         return Err(too_much_held());
     }
     answer_expectation(session).await?;
-    match tokio::time::timeout(pipeline.settings.body_timeout, collect(session, announced, bytes_max, &mut lease)).await
-    {
-        Ok(body) => Ok((body?, lease)),
-        Err(_) => Err(ApiError::RequestTimeout),
-    }
+    let body = {
+        let mut collecting = pin!(collect(session, announced, bytes_max, &mut lease));
+        // A small body came with its head: no timer for that.
+        match poll_immediate(&mut collecting).await {
+            Some(body) => body,
+            None => tokio::time::timeout(pipeline.settings.body_timeout, collecting)
+                .await
+                .unwrap_or(Err(ApiError::RequestTimeout)),
+        }
+    };
+    Ok((body?, lease))
 }
 
 async fn collect(

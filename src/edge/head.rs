@@ -72,7 +72,7 @@ pub fn for_anthropic(head: &RequestHeader) -> Result<AnthropicHead, ApiError> {
 pub fn client_address(session: &Session, trusted_proxies: &[IpNet]) -> IpAddr {
     let peer = session.client_addr().and_then(|address| address.as_inet()).map(|address| address.ip());
     let Some(peer) = peer else { return IpAddr::V4(Ipv4Addr::UNSPECIFIED) };
-    let forwarded = session.req_header().headers.get_all("x-forwarded-for");
+    let forwarded = session.req_header().headers.get_all(&FORWARDED_FOR);
     address::client(peer, trusted_proxies, forwarded.iter().filter_map(|value| value.to_str().ok()))
 }
 
@@ -84,6 +84,7 @@ pub fn raw_path(head: &RequestHeader) -> &str {
     std::str::from_utf8(path).unwrap_or("*")
 }
 
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 static BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const PASSED_BYTES_MAX: usize = 1_024;

@@ -131,16 +131,30 @@ pub fn format_reset(duration: Duration) -> String {
     }
     let (seconds_total, millis) = (millis_total / 1_000, millis_total % 1_000);
     let (hours, minutes, seconds) = (seconds_total / 3_600, seconds_total / 60 % 60, seconds_total % 60);
-    let fraction = match millis {
-        0 => String::new(),
-        _ => format!(".{millis:03}").trim_end_matches('0').to_owned(),
+    let mut text = String::with_capacity(RESET_BYTES_USUAL);
+    let mut push = |number: u64, unit: &str| {
+        text.push_str(&number.to_string());
+        text.push_str(unit);
     };
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}{fraction}s"),
-        (0, _) => format!("{minutes}m{seconds}{fraction}s"),
-        _ => format!("{hours}h{minutes}m{seconds}{fraction}s"),
+    if hours > 0 {
+        push(hours, "h");
     }
+    if hours > 0 || minutes > 0 {
+        push(minutes, "m");
+    }
+    if millis == 0 {
+        push(seconds, "s");
+        return text;
+    }
+    push(seconds, ".");
+    // The leading one keeps the zeros behind it.
+    text.push_str((1_000 + millis).to_string()[1..].trim_end_matches('0'));
+    text.push('s');
+    text
 }
+
+/// `59m59.999s`, and room to spare.
+const RESET_BYTES_USUAL: usize = 16;
 
 #[cfg(test)]
 mod tests {

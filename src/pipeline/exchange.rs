@@ -227,8 +227,7 @@ impl Exchange {
     /// How many tokens the input has, where no upstream can say: its answers have taught how many bytes a token has.
     pub fn counted_here(&self) -> Option<Value> {
         let (route, facts) = (self.route.as_ref()?, self.facts.as_ref()?);
-        let calibration = route.snapshot.calibration(&route.model.name);
-        let tokens = calibration.input_tokens(facts.text_bytes).saturating_add(facts.other_tokens);
+        let tokens = route.calibration.input_tokens(facts.text_bytes).saturating_add(facts.other_tokens);
         (self.endpoint == Some(Endpoint::CountTokens)).then(|| json!({"input_tokens": tokens}))
     }
 
@@ -401,7 +400,7 @@ impl Exchange {
         let (route, caller) = (self.route.as_ref()?, self.caller.as_ref()?);
         let text_bytes = self.meter.as_ref()?.facts()?.text_bytes;
         let reservation = self.reservation.as_mut()?;
-        let seen = route.snapshot.calibration(&route.model.name).output_tokens(text_bytes);
+        let seen = route.calibration.output_tokens(text_bytes);
         // Pictures and embeddings say nothing in words, and were set aside for as a whole.
         if seen == 0 || seen.saturating_mul(10) < reservation.bound.output_tokens.saturating_mul(9) {
             return None;

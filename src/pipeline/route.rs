@@ -8,6 +8,7 @@ use crate::core::catalog::{Candidate, Model};
 use crate::core::money::Pico;
 use crate::core::price::Price;
 use crate::protocol::endpoint::{Endpoint, Measure};
+use crate::protocol::estimate::Calibration;
 
 use super::Snapshot;
 use super::authenticate::Caller;
@@ -17,6 +18,8 @@ use super::translate::spoken;
 pub struct Route {
     pub snapshot: Arc<Snapshot>,
     pub model: Arc<Model>,
+    /// What a token of this model has been in bytes.
+    pub calibration: Arc<Calibration>,
     order: Vec<usize>,
     next: usize,
 }
@@ -73,7 +76,8 @@ pub fn route(
     if is_needed && order.is_empty() {
         return Err(ApiError::Server);
     }
-    Ok(Route { snapshot, model, order, next: 0 })
+    let calibration = snapshot.calibration(&model.name);
+    Ok(Route { snapshot, model, calibration, order, next: 0 })
 }
 
 /// A model by name or alias, if this key may use it. A key's list may name either.

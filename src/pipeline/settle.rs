@@ -3,6 +3,7 @@
 //! How a request ended decides what it costs (CONTRACT section 4 has the public table): reported usage where the
 //! upstream reported, an estimate of what was sent and received where it did not, nothing where nothing came.
 
+use std::fmt::Write as _;
 use std::time::Instant;
 
 use crate::core::bill::Bill;
@@ -40,7 +41,11 @@ pub fn settle(exchange: &mut Exchange, end: &End, now: Instant) -> Option<Reques
     if row.cost > row.charge {
         row.cost = row.cost.min(believable_cost(exchange));
     }
-    row.bill = bill.filter(|_| row.charge > Nano::ZERO).map(|bill| bill.to_string()).unwrap_or_default();
+    if let Some(bill) = bill.filter(|_| row.charge > Nano::ZERO) {
+        row.bill = String::with_capacity(BILL_BYTES_USUAL);
+        // Nothing can fail that writes to a string.
+        let _ = write!(row.bill, "{bill}");
+    }
     if outcome == Outcome::Ok && !estimated {
         learn(exchange, &usage);
     }
@@ -155,13 +160,12 @@ fn outcome(exchange: &Exchange, end: &End) -> Outcome {
 /// Input as estimated from its bytes, by what this model's upstreams reported before; media as in the hold.
 fn estimated_input(exchange: &Exchange) -> u64 {
     let (Some(route), Some(facts)) = (&exchange.route, &exchange.facts) else { return 0 };
-    let calibration = route.snapshot.calibration(&route.model.name);
-    calibration.input_tokens(facts.text_bytes).saturating_add(facts.other_tokens).min(facts.input_tokens)
+    route.calibration.input_tokens(facts.text_bytes).saturating_add(facts.other_tokens).min(facts.input_tokens)
 }
 
 fn estimated_output(exchange: &Exchange, facts: &stream::Facts) -> u64 {
     let Some(route) = &exchange.route else { return 0 };
-    route.snapshot.calibration(&route.model.name).output_tokens(facts.text_bytes)
+    route.calibration.output_tokens(facts.text_bytes)
 }
 
 /// Pictures of a model that bills them by tokens, in an answer that reports none: they must not be free.
@@ -195,12 +199,11 @@ fn name_images(exchange: &Exchange, usage: &mut Usage) {
 
 fn learn(exchange: &Exchange, usage: &Usage) {
     let (Some(route), Some(facts), Some(meter)) = (&exchange.route, &exchange.facts, &exchange.meter) else { return };
-    let calibration = route.snapshot.calibration(&route.model.name);
     if facts.other_tokens == 0 && facts.unseen_input.is_none() && facts.web_searches == 0 {
-        calibration.observe_input(facts.text_bytes, usage.input_total());
+        route.calibration.observe_input(facts.text_bytes, usage.input_total());
     }
     if let Some(answer) = meter.facts().filter(|_| usage.output_reasoning == 0) {
-        calibration.observe_output(answer.text_bytes, usage.output_total());
+        route.calibration.observe_output(answer.text_bytes, usage.output_total());
     }
 }
 
@@ -237,6 +240,8 @@ fn row(exchange: &Exchange, outcome: Outcome, usage: &Usage, estimated: bool, no
     })
 }
 
+/// Input, cached input and output, each with its price.
+const BILL_BYTES_USUAL: usize = 96;
 /// Three tokens for two bytes: about 14 bytes of text are spoken in a second, in English as in Chinese, and a second of
 /// generated speech is 20 tokens (OpenAI).
 const SPEECH_TOKENS: u64 = 3;

@@ -240,10 +240,13 @@ impl From<RouteError> for ApiError {
 /// # Errors
 /// [`RouteError`]; a malformed path before an unknown one, an unknown one before a wrong method.
 pub fn resolve<'a>(method: &str, raw_path: &'a str, base_paths: &[String]) -> Result<Route<'a>, RouteError> {
-    if !is_well_formed(raw_path) {
+    let found = find(raw_path, base_paths);
+    // A path that is ours to the letter is well formed.
+    if !matches!(found, Some(Route::Proxy(_))) && !is_well_formed(raw_path) {
         return Err(RouteError::Malformed);
     }
-    let route = match find(raw_path, base_paths) {
+    let route = match found {
+        Some(Route::Proxy(endpoint)) => Route::Proxy(endpoint),
         Some(Route::Model(id)) => Route::Model(decode(id)?),
         // A slash in disguise has its one honest use in a model's id.
         _ if has_encoded_slash(raw_path) => return Err(RouteError::Malformed),

@@ -14,8 +14,9 @@
 use std::borrow::Cow;
 use std::str;
 
-use memchr::memchr2;
 use thiserror::Error;
+
+use super::swar::quote_escape_or_control;
 
 /// A position in a body that is valid UTF-8 throughout.
 pub(super) struct Reader<'a> {
@@ -57,7 +58,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(body: &'a [u8]) -> Result<Self, JsonError> {
         let text = str::from_utf8(body)
             .map_err(|error| JsonError::Syntax { wrong: "text that is not UTF-8", at: error.valid_up_to() })?;
-        Ok(Reader { text, at: 0, depth: 0, names: Vec::new(), names_read: 0 })
+        Ok(Reader { text, at: 0, depth: 0, names: Vec::with_capacity(NAMES_FEW), names_read: 0 })
     }
 
     /// Asserts that nothing but white space is left.
@@ -136,18 +137,17 @@ impl<'a> Reader<'a> {
         loop {
             let rest = &self.text.as_bytes()[self.at..];
             // Text of other scripts may come as escapes in a row: nothing to search for between them.
-            let next = if rest.first() == Some(&b'\\') { Some(0) } else { memchr2(b'"', b'\\', rest) };
+            let next = if rest.first() == Some(&b'\\') { Some(0) } else { quote_escape_or_control(rest) };
             let Some(run) = next else {
                 self.at = self.text.len();
                 return Err(self.syntax("an unexpected end"));
             };
-            if has_control(&rest[..run]) {
-                return Err(self.syntax("a control character in the string"));
-            }
             self.at += run;
             decoded_bytes += run;
-            if rest[run] == b'"' {
-                break;
+            match rest[run] {
+                b'"' => break,
+                b'\\' => {}
+                _ => return Err(self.syntax("a control character in the string")),
             }
             let (raw_bytes, char) = read_escape(&rest[run..]).ok_or_else(|| self.syntax("an invalid escape"))?;
             self.at += raw_bytes;
@@ -339,12 +339,6 @@ fn number_length(bytes: &[u8]) -> Option<usize> {
         at += exponent;
     }
     Some(at)
-}
-
-/// Bytes below U+0020. Branch-free in pieces, so that the compiler compares many bytes at a time: a body may be one
-/// picture of 20 MB.
-fn has_control(run: &[u8]) -> bool {
-    run.chunks(64).any(|piece| piece.iter().fold(false, |found, byte| found | (*byte < 0x20)))
 }
 
 /// Pairs for a few names; sorting for many, which no choice of names can make slow as it can a hash table.

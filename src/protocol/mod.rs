@@ -22,6 +22,7 @@ pub mod request;
 mod scan;
 pub mod sse;
 pub mod stream;
+mod swar;
 mod tools;
 pub mod usage;
 pub mod whole;

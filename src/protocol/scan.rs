@@ -10,9 +10,8 @@
 
 use std::ops::Range;
 
-use memchr::memchr2;
-
 use super::place::Place;
+use super::swar::quote_or_escape;
 
 /// The state between two bytes of a JSON text.
 #[derive(Debug, Default)]
@@ -145,23 +144,23 @@ impl Scan {
         let parent = self.around.last().map_or(Place::Elsewhere, |container| container.place);
         loop {
             let rest = &bytes[at..];
-            let length = string_stop(rest).unwrap_or(rest.len());
-            if !rest[length..].starts_with(b"\":") {
+            let length = quote_or_escape(rest).unwrap_or(rest.len());
+            let [b'"', b':', ..] = rest[length..] else {
                 self.in_key = true;
                 self.key.clear();
                 self.state = State::String;
                 return at;
-            }
+            };
             self.place = parent.member(&rest[..length]);
             let value = at + length + 2;
             let Some(end) = self.plain_value(bytes, value) else {
                 self.state = State::Value;
                 return value;
             };
-            if !bytes[end..].starts_with(b",\"") {
+            let [b',', b'"', ..] = bytes[end..] else {
                 self.state = State::After;
                 return end;
-            }
+            };
             at = end + 2;
         }
     }
@@ -169,15 +168,14 @@ impl Scan {
     /// Takes a string without escapes, a number or a word of which the end is there; gives that end.
     fn plain_value(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
         let rest = &bytes[at..];
-        let byte = *rest.first()?;
-        let length = match byte {
-            b'"' => 2 + string_stop(&rest[1..]).filter(|length| rest[1 + length] == b'"')?,
-            b'0'..=b'9' => number_length(rest)?,
-            b'n' => rest.starts_with(b"null").then_some(4)?,
-            b't' => rest.starts_with(b"true").then_some(4)?,
-            b'f' => rest.starts_with(b"false").then_some(5)?,
+        let length = match rest {
+            [b'"', inside @ ..] => 2 + quote_or_escape(inside).filter(|length| inside[*length] == b'"')?,
+            [b'0'..=b'9', ..] => number_length(rest)?,
+            [b'n', b'u', b'l', b'l', ..] | [b't', b'r', b'u', b'e', ..] => 4,
+            [b'f', b'a', b'l', b's', b'e', ..] => 5,
             _ => return None,
         };
+        let byte = rest[0];
         if self.place != Place::Elsewhere {
             self.found.begin(self.place, byte);
             if byte == b'"' {
@@ -267,7 +265,7 @@ impl Scan {
 
     fn string(&mut self, bytes: &[u8], at: usize) -> usize {
         let rest = &bytes[at..];
-        let length = string_stop(rest).unwrap_or(rest.len());
+        let length = quote_or_escape(rest).unwrap_or(rest.len());
         if self.in_key {
             self.key.push(&rest[..length]);
         } else {
@@ -346,29 +344,6 @@ impl Scan {
 /// How many of the first bytes are a number's; None if all are, and more may follow.
 fn number_length(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
-}
-
-/// Where a string is interrupted, by its end or an escape. Most strings are short: to set up a search costs more than to
-/// look at their few words.
-pub(super) fn string_stop(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while at < SHORT_STRING_BYTES
-        && let Some(word) = text[at..].first_chunk()
-    {
-        let word = u64::from_le_bytes(*word);
-        let stops = zero_bytes(word ^ EACH_BYTE * b'"' as u64) | zero_bytes(word ^ EACH_BYTE * b'\\' as u64);
-        if stops != 0 {
-            return Some(at + stops.trailing_zeros() as usize / 8);
-        }
-        at += size_of::<u64>();
-    }
-    memchr2(b'"', b'\\', &text[at..]).map(|found| at + found)
-}
-
-/// The high bit of each byte that is zero; above the first such byte also of others, which does not matter to who looks for
-/// the first (Warren, Hacker's Delight, 6-1).
-fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(EACH_BYTE) & !word & (EACH_BYTE << 7)
 }
 
 impl Found {
@@ -493,6 +468,3 @@ const DEPTH_MAX: usize = 128;
 const COPIED_BYTES_MAX: usize = 64 * 1024;
 
 const KEY_BYTES_MAX: usize = 32;
-
-const EACH_BYTE: u64 = u64::MAX / 0xFF;
-const SHORT_STRING_BYTES: usize = 32;

@@ -46,7 +46,9 @@ impl Default for RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "req_{}", self.0.simple())
+        let mut digits = [0; uuid::fmt::Simple::LENGTH];
+        f.write_str("req_")?;
+        f.write_str(self.0.simple().encode_lower(&mut digits))
     }
 }
 
