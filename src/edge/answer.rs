@@ -96,7 +96,7 @@ pub fn from_upstream(
 }
 
 /// A head whose headers are written here, by names that are known: Pingora's own way reads each name anew.
-fn head(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
+pub(super) fn head(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
     let (mut parts, ()) = http::Response::new(()).into_parts();
     (parts.status, parts.headers) = (status, headers);
     parts.into()
@@ -189,7 +189,7 @@ fn rate_headers(headers: &mut HeaderMap, rates: &RateState) -> Result<()> {
     Ok(())
 }
 
-pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");

@@ -17,9 +17,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::header::{self, HeaderName, HeaderValue};
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+use super::answer;
 
 /// Why there is no more of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +222,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             .filter(httparse::Status::is_complete)
             .ok_or(Broken::Malformed)?;
         let (Some(status), Some(version)) = (parsed.code, parsed.version) else { return Err(Broken::Malformed) };
-        let mut head = ResponseHeader::build_no_case(status, Some(KEPT.len())).map_err(|_| Broken::Malformed)?;
+        let known = StatusCode::from_u16(status).map_err(|_| Broken::Malformed)?;
+        let mut fields = HeaderMap::with_capacity(KEPT.len() + 1);
         let mut length = None;
         let mut codings = 0;
         let mut keep = if version == 1 { Keep::Yes(None) } else { Keep::No };
@@ -242,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 keep = keep.limited(value);
             } else if let Some(kept) = KEPT.iter().find(|kept| name.eq_ignore_ascii_case(kept.as_str())) {
                 let value = HeaderValue::from_bytes(value).map_err(|_| Broken::Malformed)?;
-                head.append_header(kept, value).map_err(|_| Broken::Malformed)?;
+                fields.append(kept, value);
             }
         }
         self.framing = match (status, codings, length) {
@@ -260,14 +264,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             (_, _, None) => Framing::UntilClose,
         };
         if let Some(length) = length.filter(|_| matches!(self.framing, Framing::Length(_) | Framing::Ended)) {
-            let length = HeaderValue::from(length);
-            head.insert_header(header::CONTENT_LENGTH, length).map_err(|_| Broken::Malformed)?;
+            fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         if self.framing == Framing::UntilClose || self.keep == Keep::No {
             keep = Keep::No;
         }
         self.keep = keep;
-        Ok(head)
+        Ok(answer::head(known, fields))
     }
 
     /// What there is of the body in what was read.
