@@ -17,7 +17,6 @@ use pingora_core::protocols::tls::SslDigest;
 use pingora_core::protocols::{ALPN, SocketDigest};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
-use tokio::io::BufWriter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +24,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::pipeline::Pipeline;
 
+use super::cork::Cork;
 use super::guard::{About, CONNECTION, Connection, Guarded};
 use super::pool::Pool;
 use super::proxy::Edge;
@@ -168,10 +168,11 @@ impl Door {
         let connection = Arc::new(Connection::default());
         let Some(tls) = tls else {
             let about = About { socket, id: fd, tls: None, alpn: None };
-            let guarded = Guarded::new(buffered(stream), about, connection.clone(), self.header_timeout);
+            let guarded = Guarded::new(Cork::new(stream), about, connection.clone(), self.header_timeout);
             return self.run(Box::new(guarded), connection).await;
         };
-        let accepting = TlsAcceptor::from(tls.load_full()).accept(stream);
+        // Boxed, as what follows on each way: a connection keeps room for one of them.
+        let accepting = Box::pin(TlsAcceptor::from(tls.load_full()).accept(stream));
         let stream = tokio::time::timeout(self.header_timeout, accepting).await.map_err(io::Error::other)??;
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let about = About {
@@ -180,7 +181,7 @@ impl Door {
             tls: Some(Arc::new(SslDigest::new("", "TLS", None, None, Vec::new()))),
             alpn: Some(if h2 { ALPN::H2 } else { ALPN::H1 }),
         };
-        let guarded = Guarded::new(buffered(stream), about, connection.clone(), self.header_timeout);
+        let guarded = Guarded::new(Cork::new(stream), about, connection.clone(), self.header_timeout);
         self.run(Box::new(guarded), connection).await
     }
 
@@ -191,13 +192,6 @@ impl Door {
     }
 }
 
-/// Pingora writes a head, a chunk's size and its data one by one, and flushes when they belong together: one packet then,
-/// and one TLS record.
-fn buffered<S: tokio::io::AsyncWrite>(stream: S) -> BufWriter<S> {
-    BufWriter::with_capacity(WRITE_BUFFER_BYTES, stream)
-}
-
-const WRITE_BUFFER_BYTES: usize = 2 * 1024;
 const H2_IDLE: Duration = Duration::from_secs(60);
 /// Large uploads over HTTP/2 are slow with the protocol's own 64 KiB.
 const H2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;

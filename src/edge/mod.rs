@@ -1,6 +1,7 @@
 //! Pingora, and nothing but: the rim where sockets become requests.
 //!
-//! - [`listener`] accepts, [`guard`] is the strict front door before Pingora's lenient one.
+//! - [`listener`] accepts, [`guard`] is the strict front door before Pingora's lenient one, [`cork`] makes one packet of
+//!   what is written in parts.
 //! - [`proxy`] is the `ProxyHttp`: each filter a few lines that call a stage of the pipeline.
 //! - [`body`] reads a request's body once; [`relay`] takes it to one upstream after the other, and brings the answer back:
 //!   over a connection of [`pool`], in the words of [`wire`], under the eyes of [`watch`].
@@ -8,6 +9,7 @@
 
 mod answer;
 mod body;
+mod cork;
 mod guard;
 pub mod guard_chunks;
 pub mod guard_rules;

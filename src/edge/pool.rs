@@ -21,9 +21,23 @@ pub struct Pool {
     waiting: Mutex<Waiting>,
 }
 
+/// Where connections to a peer wait, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// What Pingora calls the peer's hash: of its address, name, TLS settings and group.
+    key: u64,
+    patience: Duration,
+}
+
+impl Place {
+    pub fn of(peer: &HttpPeer) -> Place {
+        Place { key: peer.reuse_hash(), patience: peer.idle_timeout().unwrap_or_default() }
+    }
+}
+
 #[derive(Default)]
 struct Waiting {
-    /// By what Pingora calls the peer's hash: address, name, TLS settings, group. The one used last is at the end.
+    /// By the place's key. The one used last is at the end.
     streams: HashMap<u64, Vec<Idle>>,
     count: usize,
     is_swept: bool,
@@ -41,12 +55,11 @@ impl Pool {
     }
 
     /// A connection that has waited, and that the upstream has not closed as far as is known here.
-    pub fn take(&self, peer: &HttpPeer, now: Instant) -> Option<Stream> {
-        let key = peer.reuse_hash();
+    pub fn take(&self, place: Place, now: Instant) -> Option<Stream> {
         loop {
             let mut idle = {
                 let mut waiting = self.waiting.lock();
-                let idle = waiting.streams.get_mut(&key)?.pop()?;
+                let idle = waiting.streams.get_mut(&place.key)?.pop()?;
                 waiting.count -= 1;
                 idle
             };
@@ -62,18 +75,18 @@ impl Pool {
         self.connector.new_stream(peer).await
     }
 
-    /// Keeps a connection, for as long as the peer's options and the upstream say.
-    pub fn keep(self: &Arc<Self>, stream: Stream, peer: &HttpPeer, patience: Option<Duration>, now: Instant) {
+    /// Keeps a connection, for as long as the place and the upstream say.
+    pub fn keep(self: &Arc<Self>, stream: Stream, place: Place, patience: Option<Duration>, now: Instant) {
         // The upstream begins to count earlier than we do.
         let patience = patience.map_or(Duration::MAX, |patience| patience.saturating_sub(CLOCKS_APART));
-        let patience = patience.min(peer.idle_timeout().unwrap_or_default());
+        let patience = patience.min(place.patience);
         let Some(until) = now.checked_add(patience).filter(|until| *until > now) else { return };
         let mut waiting = self.waiting.lock();
         if waiting.count >= CONNECTIONS_MAX {
             return;
         }
         waiting.count += 1;
-        waiting.streams.entry(peer.reuse_hash()).or_default().push(Idle { stream, until });
+        waiting.streams.entry(place.key).or_default().push(Idle { stream, until });
         if !std::mem::replace(&mut waiting.is_swept, true) {
             drop(waiting);
             tokio::spawn(Arc::clone(self).sweep());

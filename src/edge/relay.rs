@@ -12,6 +12,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
@@ -21,6 +22,7 @@ use crate::core::catalog::OnDisconnect;
 use crate::pipeline::attempt::Fault;
 use crate::pipeline::exchange::End;
 
+use super::pool::Place;
 use super::proxy::{Edge, Visit};
 use super::request_head;
 use super::watch::{Drain, Halt};
@@ -42,22 +44,7 @@ pub(super) async fn relay(edge: &Edge, session: &mut Session, visit: &mut Box<Vi
 
 /// One try. `reused` tells whether its connection had been used before.
 async fn attempt(edge: &Edge, session: &mut Session, visit: &mut Box<Visit>, reused: &mut bool) -> Result<(), Halt> {
-    let peer = edge.upstream_peer(session, visit).await.map_err(|error| decided(&error))?;
-    let stale_before = visit.exchange.attempt.as_ref().is_some_and(|attempt| attempt.stale_retried);
-    // Where one pooled connection was stale, its neighbours are.
-    let pooled = if stale_before { None } else { edge.pool.take(&peer, Instant::now()) };
-    *reused = pooled.is_some();
-    let stream = match pooled {
-        Some(stream) => stream,
-        None => match Box::pin(edge.pool.connect(&peer)).await {
-            Ok(stream) => stream,
-            Err(error) => {
-                let reason = if is_timeout(&error) { "connect_timeout" } else { "connect" };
-                let again = visit.exchange.attempt_failed(Fault::Ill(reason), Instant::now());
-                return Err(Halt::Decided { again });
-            }
-        },
-    };
+    let (stream, place) = connect(edge, session, visit, reused).await?;
     let mut wire = Wire::new(stream);
     ask(edge, visit, &mut wire).ok_or(Halt::Decided { again: false })?;
 
@@ -80,13 +67,39 @@ async fn attempt(edge: &Edge, session: &mut Session, visit: &mut Box<Visit>, reu
         }
     }
     if let Some((stream, patience)) = wire.reusable() {
-        edge.pool.keep(stream, &peer, patience, Instant::now());
+        edge.pool.keep(stream, place, patience, Instant::now());
     }
     Ok(())
 }
 
+/// A connection to the next upstream: one that waited, or a new one.
+async fn connect(
+    edge: &Edge,
+    session: &mut Session,
+    visit: &mut Box<Visit>,
+    reused: &mut bool,
+) -> Result<(Stream, Place), Halt> {
+    let peer = edge.upstream_peer(session, visit).await.map_err(|error| decided(&error))?;
+    let place = Place::of(&peer);
+    let is_stale_again = visit.exchange.attempt.as_ref().is_some_and(|attempt| attempt.stale_retried);
+    // Where one connection was stale, its neighbours are.
+    if !is_stale_again && let Some(stream) = edge.pool.take(place, Instant::now()) {
+        *reused = true;
+        return Ok((stream, place));
+    }
+    // Boxed: rare, and large.
+    match Box::pin(edge.pool.connect(&peer)).await {
+        Ok(stream) => Ok((stream, place)),
+        Err(error) => {
+            let reason = if is_timeout(&error) { "connect_timeout" } else { "connect" };
+            let again = visit.exchange.attempt_failed(Fault::Ill(reason), Instant::now());
+            Err(Halt::Decided { again })
+        }
+    }
+}
+
 /// Stage 6: the request as the upstream shall see it.
-fn ask(edge: &Edge, visit: &mut Visit, wire: &mut Wire<pingora_core::protocols::Stream>) -> Option<()> {
+fn ask(edge: &Edge, visit: &mut Visit, wire: &mut Wire<Stream>) -> Option<()> {
     let exchange = &visit.exchange;
     let call = exchange.upstream_call()?;
     let upstream = &exchange.attempt.as_ref()?.candidate.upstream;

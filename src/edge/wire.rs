@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_http::ResponseHeader;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::answer;
 
@@ -41,8 +41,6 @@ pub struct Wire<S> {
     is_flushed: bool,
     /// Read, and not yet understood.
     unread: BytesMut,
-    /// How much is read at once.
-    room: usize,
     framing: Framing,
     interim_heads: u8,
     keep: Keep,
@@ -83,7 +81,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             unsent: VecDeque::new(),
             is_flushed: true,
             unread: BytesMut::new(),
-            room: ROOM_MIN,
             framing: Framing::Unknown,
             interim_heads: 0,
             keep: Keep::Yes(None),
@@ -171,12 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Reads some more, and sends on meanwhile: an upstream may answer before it has heard everything.
     async fn fill(&mut self) -> io::Result<usize> {
-        let spare = self.unread.capacity() - self.unread.len();
-        if spare < ROOM_LEAST {
-            self.unread.reserve(self.room);
-        }
-        let room = self.unread.capacity() - self.unread.len();
-        let read = std::future::poll_fn(|cx| {
+        std::future::poll_fn(|cx| {
             if !self.is_sent()
                 && let Poll::Ready(Err(_)) = self.poll_send(cx)
             {
@@ -185,13 +177,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 self.is_flushed = true;
                 self.keep = Keep::No;
             }
-            pin!(self.stream.read_buf(&mut self.unread)).poll(cx)
-        });
-        let read = read.await?;
-        if read == room {
-            self.room = (self.room * 2).min(ROOM_MAX);
-        }
-        Ok(read)
+            // On the stack, so that a stream that waits keeps no room for what may come.
+            let mut room = [MaybeUninit::uninit(); READ_BYTES];
+            let mut read = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            self.unread.extend_from_slice(read.filled());
+            Poll::Ready(Ok(read.filled().len()))
+        })
+        .await
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -282,10 +275,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 if *left == 0 {
                     self.framing = Framing::Ended;
                 }
-                Ok(self.unread.split_to(here).freeze())
+                Ok(self.take_bytes(here).freeze())
             }
             Framing::Chunks(_) => self.take_chunks(),
-            Framing::UntilClose => Ok(self.unread.split().freeze()),
+            Framing::UntilClose => Ok(std::mem::take(&mut self.unread).freeze()),
             Framing::Unknown | Framing::Ended => Ok(Bytes::new()),
             Framing::Malformed => Err(Broken::Malformed),
         }
@@ -301,13 +294,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Err(_) => self.framing = Framing::Malformed,
             }
         }
-        let mut taken = self.unread.split_to(at);
+        let mut taken = self.take_bytes(at);
         taken.truncate(data.end);
         taken.advance(data.start);
         match self.framing {
             Framing::Malformed if taken.is_empty() => Err(Broken::Malformed),
             _ => Ok(taken.freeze()),
         }
+    }
+
+    /// So many from the beginning. All of them leave nothing behind, no room either.
+    fn take_bytes(&mut self, count: usize) -> BytesMut {
+        if count == self.unread.len() { std::mem::take(&mut self.unread) } else { self.unread.split_to(count) }
     }
 
     /// One step over a chunked body: `at` is how far it is understood, `data` what of that is data, moved together in
@@ -424,10 +422,8 @@ const CHUNK_LINE_BYTES_MAX: usize = 1_024;
 const TRAILER_BYTES_MAX: usize = 8 * 1_024;
 /// A piece up to this size is copied to share a packet: that costs less than a packet.
 const JOINED_BYTES_MAX: usize = 64 * 1024;
-/// An event fits many times; a stream keeps this as long as it runs.
-const ROOM_MIN: usize = 4 * 1024;
-const ROOM_LEAST: usize = 2 * 1024;
-const ROOM_MAX: usize = 64 * 1024;
+/// As much as Pingora's own buffer below, which is passed by then and takes no memory.
+const READ_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests;
