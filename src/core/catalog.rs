@@ -108,9 +108,12 @@ pub struct BaseUrl {
 impl BaseUrl {
     /// As it stands in a `Host` header: the port only where it is not the scheme's own.
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let (before, after) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
         let own_port = if self.tls { 443 } else { 80 };
-        if self.port == own_port { host } else { format!("{host}:{}", self.port) }
+        if self.port == own_port {
+            return [before, &self.host, after].concat();
+        }
+        [before, &self.host, after, ":", &self.port.to_string()].concat()
     }
 }
 

@@ -40,8 +40,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// Whether the client speaks to us as to Anthropic, as far as its head tells.
-pub fn is_anthropic(head: &RequestHeader) -> bool {
-    let path = raw_path(head);
+pub fn is_anthropic(head: &RequestHeader, path: &str) -> bool {
     head.headers.contains_key(&VERSION) || path.ends_with("/messages") || path.ends_with("/messages/count_tokens")
 }
 
@@ -134,11 +133,11 @@ mod tests {
         let passed = for_anthropic(&betas).unwrap();
         assert_eq!(passed.beta.as_deref(), Some("a-1, b-2,c-3"));
         assert_eq!(passed.version.as_deref(), Some("2023-06-01"));
-        assert!(!passed.beta_in_query && is_anthropic(&betas) && !is_anthropic(&head(&[])));
+        assert!(!passed.beta_in_query && is_anthropic(&betas, "/v1/models") && !is_anthropic(&head(&[]), "/v1/models"));
         assert!(for_anthropic(&head(&[("anthropic-beta", &"x".repeat(1_025))])).is_err());
         assert!(for_anthropic(&head(&[("anthropic-beta", "caf\u{e9}")])).is_err());
         let asked = RequestHeader::build("POST", b"/v1/messages?x=1&beta=true", None).unwrap();
-        assert!(for_anthropic(&asked).unwrap().beta_in_query && is_anthropic(&asked));
+        assert!(for_anthropic(&asked).unwrap().beta_in_query && is_anthropic(&asked, raw_path(&asked)));
     }
 
     #[test]

@@ -29,10 +29,11 @@ pub(super) async fn receive(
     exchange: &mut Exchange,
 ) -> Result<Received, ApiError> {
     let request = session.req_header();
-    if head::is_anthropic(request) {
+    let path = head::raw_path(request);
+    if head::is_anthropic(request, path) {
         exchange.dialect = Dialect::Messages;
     }
-    let route = resolve(request.method.as_str(), head::raw_path(request), &pipeline.settings.base_paths)?;
+    let route = resolve(request.method.as_str(), path, &pipeline.settings.base_paths)?;
     match route {
         Route::Preflight => return Ok(Received::Preflight),
         Route::Health => return Ok(Received::Answer(serde_json::json!({"status": "ok"}))),

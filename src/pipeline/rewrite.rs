@@ -69,7 +69,7 @@ pub fn rewrite(
         credential: api_key.map(|key| match upstream.kind {
             UpstreamKind::Azure => ("api-key", key.clone()),
             UpstreamKind::Anthropic => ("x-api-key", key.clone()),
-            _ => ("authorization", Secret::new(format!("Bearer {}", key.expose()))),
+            _ => ("authorization", Secret::new(["Bearer ", key.expose()].concat())),
         }),
         headers: if is_anthropic { anthropic.headers() } else { Vec::new() },
         content_type: facts.content_type(),
@@ -98,7 +98,7 @@ fn path_and_query(endpoint: Endpoint, candidate: &Candidate) -> String {
         (UpstreamKind::Azure, Some(version)) => {
             format!("{base}/openai/deployments/{}{path}?api-version={version}", percent_encoded(&candidate.model))
         }
-        _ => format!("{base}{path}"),
+        _ => [base, path].concat(),
     }
 }
 

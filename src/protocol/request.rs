@@ -404,16 +404,15 @@ fn read_boolean(reader: &mut Reader, param: &str) -> Result<Option<bool>, ApiErr
 
 /// A positive integer in plain digits. `5.0` and `5e0` are integers to some readers and not to others, so to nobody here.
 fn read_integer(reader: &mut Reader, param: &str, max: u64) -> Result<Option<u64>, ApiError> {
-    let must_be = || format!("an integer from 1 to {max}");
-    expect(reader, param, &[Kind::Number, Kind::Null], must_be())?;
-    if reader.kind()? == Kind::Null {
-        reader.skip()?;
-        return Ok(None);
-    }
-    // Grammar has no plus sign, so `parse` accepts nothing but digits.
-    match reader.number()?.parse() {
-        Ok(number) if (1..=max).contains(&number) => Ok(Some(number)),
-        _ => Err(wrong(param, &must_be())),
+    let number = match reader.kind()? {
+        Kind::Null => return reader.skip().map(|()| None).map_err(ApiError::from),
+        // Grammar has no plus sign, so `parse` accepts nothing but digits.
+        Kind::Number => reader.number()?.parse().ok(),
+        _ => None,
+    };
+    match number.filter(|number| (1..=max).contains(number)) {
+        None => Err(wrong(param, &format!("an integer from 1 to {max}"))),
+        number => Ok(number),
     }
 }
 
@@ -442,8 +441,8 @@ fn read_priced_choice(reader: &mut Reader, param: &str, only: &str) -> Result<()
     }
 }
 
-fn expect(reader: &mut Reader, param: &str, kinds: &[Kind], must_be: impl AsRef<str>) -> Result<(), ApiError> {
-    if kinds.contains(&reader.kind()?) { Ok(()) } else { Err(wrong(param, must_be.as_ref())) }
+fn expect(reader: &mut Reader, param: &str, kinds: &[Kind], must_be: &str) -> Result<(), ApiError> {
+    if kinds.contains(&reader.kind()?) { Ok(()) } else { Err(wrong(param, must_be)) }
 }
 
 fn wrong(param: &str, must_be: &str) -> ApiError {

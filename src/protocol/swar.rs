@@ -46,7 +46,7 @@ fn in_words(text: &[u8], mark: impl Fn(u64) -> u64) -> Result<usize, usize> {
 // who looks for the first (Warren, Hacker's Delight, section 6-1).
 
 fn find(word: u64, byte: u8) -> u64 {
-    below(word ^ EACH_BYTE * u64::from(byte), 1)
+    below(word ^ (EACH_BYTE * u64::from(byte)), 1)
 }
 
 /// `bound` is 128 at most.
