@@ -42,7 +42,7 @@ impl SqliteJournal {
         let mut journal = SqliteJournal { writer, memory: Memory::default(), promises, _serving: serving };
         if !left.is_empty() {
             journal.book(|posting| {
-                left.iter().try_for_each(|row| posting.hold(row))?;
+                posting.hold(&left.iter().collect::<Vec<_>>())?;
                 posting.end_era(era)
             })?;
         }

@@ -13,9 +13,8 @@ use std::sync::LazyLock;
 use hashbrown::{HashMap, HashSet};
 use rusqlite::{Transaction, params, params_from_iter};
 
-use super::connection::fault;
 use super::rows::{Stored, all, execute, first};
-use super::statements::{Insert, Statements};
+use super::statements::{Many, Statements};
 use crate::core::account::AccountId;
 use crate::core::money::Nano;
 use crate::core::usage::COUNT_MAX;
@@ -37,6 +36,8 @@ pub(super) struct Posting<'a, 'g> {
     pace: Pace,
     /// Those that are counted, and not written yet.
     ends: Vec<End<'g>>,
+    /// Whose holds are over.
+    released: Vec<RequestId>,
     balances: BTreeMap<i64, Balance>,
     spent: BTreeMap<i64, i64>,
     used_at_ms: BTreeMap<i64, i64>,
@@ -65,6 +66,7 @@ impl<'a, 'g> Posting<'a, 'g> {
             memory,
             pace,
             ends: Vec::new(),
+            released: Vec::new(),
             balances: BTreeMap::new(),
             spent: BTreeMap::new(),
             used_at_ms: BTreeMap::new(),
@@ -75,9 +77,10 @@ impl<'a, 'g> Posting<'a, 'g> {
     pub(super) fn book(&mut self, group: &'g [Change]) -> Result<(), StoreError> {
         // A request that begins and ends within the group needs no hold on disk.
         let ending: HashSet<RequestId> = group.iter().filter_map(ended).collect();
+        let holds: Vec<&HoldRow> = group.iter().filter_map(held).filter(|row| !ending.contains(&row.request)).collect();
+        self.hold(&holds)?;
         for change in group {
             match change {
-                Change::Hold(row) if !ending.contains(&row.request) => self.hold(row)?,
                 Change::Checkpoint(row) if !ending.contains(&row.request) => self.checkpoint(row)?,
                 Change::Hold(_) | Change::Checkpoint(_) => {}
                 Change::Settle(row) => {
@@ -96,7 +99,7 @@ impl<'a, 'g> Posting<'a, 'g> {
     pub(super) fn settle(&mut self, row: &'g RequestRow, at_ms: i64) -> Result<(), StoreError> {
         let id = row.request.0.as_bytes();
         if self.memory.holds(self.transaction)?.remove(&row.request) {
-            self.statements.execute(END_HOLD, [id])?;
+            self.released.push(row.request);
         }
         let named = Named::of(row, self.memory, self.transaction)?;
         let end = End { row, named, charge: self.charge(row, at_ms)? };
@@ -118,6 +121,9 @@ impl<'a, 'g> Posting<'a, 'g> {
 
     /// Writes what the group adds up to. Nothing is booked before this.
     pub(super) fn finish(mut self) -> Result<(), StoreError> {
+        self.statements.execute_many(&END_HOLDS, self.released.iter(), |request, values| {
+            values.put(params![request.0.as_bytes()])
+        })?;
         let ends = std::mem::take(&mut self.ends);
         if self.add_records(&ends)? < ends.len() || !self.add_charges(&ends)? {
             return Err(StoreError::Repeated("an end of this group".into()));
@@ -161,23 +167,22 @@ impl<'a, 'g> Posting<'a, 'g> {
         execute(self.transaction, "UPDATE meta SET promised_through = ?1", [era]).map(|_| ())
     }
 
-    pub(super) fn hold(&mut self, row: &HoldRow) -> Result<(), StoreError> {
-        if self.is_settled(row.request)? {
-            return Ok(());
-        }
-        let parameters = params![
-            row.request.0.as_bytes(),
-            row.account.0,
-            row.key.0,
-            row.endpoint,
-            row.model,
-            row.streamed,
-            row.amount.0,
-            row.price_version,
-            row.started_at_ms,
-        ];
-        self.statements.execute(ADD_HOLD, parameters)?;
-        self.memory.holds(self.transaction)?.insert(row.request);
+    /// Of each request that has not ended: its record says so, or after that was pruned its charge does.
+    pub(super) fn hold(&mut self, rows: &[&HoldRow]) -> Result<(), StoreError> {
+        self.statements.execute_many(&ADD_HOLDS, rows.iter(), |row, values| {
+            values.put(params![
+                row.request.0.as_bytes(),
+                row.account.0,
+                row.key.0,
+                row.endpoint,
+                row.model,
+                row.streamed,
+                row.amount.0,
+                row.price_version,
+                row.started_at_ms,
+            ])
+        })?;
+        self.memory.holds(self.transaction)?.extend(rows.iter().map(|row| row.request));
         Ok(())
     }
 
@@ -193,14 +198,9 @@ impl<'a, 'g> Posting<'a, 'g> {
         self.statements.execute(UPDATE_HOLD, parameters).map(|_| ())
     }
 
-    /// Its record says so, or after that was pruned its charge does.
-    fn is_settled(&mut self, request: RequestId) -> Result<bool, StoreError> {
-        self.statements.get(IS_SETTLED)?.exists([request.0.as_bytes()]).map_err(fault)
-    }
-
     /// How many of these records were not there.
     fn add_records(&mut self, ends: &[End<'_>]) -> Result<usize, StoreError> {
-        self.statements.insert(&ADD_REQUESTS, ends.iter(), |End { row, named, .. }, values| {
+        self.statements.execute_many(&ADD_REQUESTS, ends.iter(), |End { row, named, .. }, values| {
             values.put(params![
                 row.request.0.as_bytes(),
                 row.account.0,
@@ -231,7 +231,7 @@ impl<'a, 'g> Posting<'a, 'g> {
     /// Whether none of these charges was there.
     fn add_charges(&mut self, ends: &[End<'_>]) -> Result<bool, StoreError> {
         let charges: Vec<_> = ends.iter().filter_map(|end| Some((end.row, end.charge.as_ref()?))).collect();
-        let added = self.statements.insert(&ADD_CHARGES, charges.iter(), |(row, charge), values| {
+        let added = self.statements.execute_many(&ADD_CHARGES, charges.iter(), |(row, charge), values| {
             let id = row.request.0.as_bytes();
             values.put(params![row.account.0, charge.amount, charge.balance_after, id, charge.at_ms])
         })?;
@@ -311,7 +311,7 @@ impl Named {
 pub(super) struct Memory {
     /// Ids of words, by their texts.
     words: HashMap<String, i64>,
-    /// The requests in `hold`: most end before they ever come there. `None` before the first look.
+    /// The requests that may be in `hold`: most end before they ever come there. `None` before the first look.
     holds: Option<HashSet<RequestId>>,
 }
 
@@ -397,6 +397,13 @@ fn ended(change: &Change) -> Option<RequestId> {
     }
 }
 
+fn held(change: &Change) -> Option<&HoldRow> {
+    match change {
+        Change::Hold(row) => Some(row),
+        _ => None,
+    }
+}
+
 /// A count as a column holds it. No honest count reaches the bound: it keeps a wild one from spoiling every total.
 fn stored(count: u64) -> i64 {
     i64::try_from(count.min(TOKENS_MAX)).expect("the bound is far below")
@@ -406,32 +413,35 @@ fn too_large() -> StoreError {
     StoreError::Refused("the amount is beyond what a balance can hold".into())
 }
 
-const END_HOLD: &str = "DELETE FROM hold WHERE request = ?1";
+static END_HOLDS: LazyLock<Many> = LazyLock::new(|| Many::new("DELETE FROM hold WHERE request IN (", "?", ")"));
 
-const ADD_HOLD: &str = "
-    INSERT INTO hold (request, account, key, endpoint, model, streamed, amount, price_version, started_at_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (request) DO NOTHING";
+static ADD_HOLDS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO hold (request, account, key, endpoint, model, streamed, amount, price_version, started_at_ms)
+         SELECT * FROM (VALUES",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        ") new WHERE NOT EXISTS (SELECT 1 FROM request r WHERE r.id = new.column1)
+             AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.request = new.column1 AND l.kind = 'charge')
+         ON CONFLICT (request) DO NOTHING",
+    )
+});
 
 const UPDATE_HOLD: &str = "
     UPDATE hold SET amount = ?2, charge = ?3, upstream = ?4, input_tokens = ?5, output_tokens = ?6 WHERE request = ?1";
 
-const IS_SETTLED: &str = "
-    SELECT 1 FROM request WHERE id = ?1
-    UNION ALL SELECT 1 FROM ledger WHERE request = ?1 AND kind = 'charge' LIMIT 1";
-
-static ADD_REQUESTS: LazyLock<Insert> = LazyLock::new(|| {
-    Insert::new(
+static ADD_REQUESTS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
         "INSERT INTO request (id, account, key, endpoint, model, upstream, price_version, status, outcome, estimated,
                               anomalous, streamed, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
-                              charge, cost, bill, started_at_ms, ttft_ms, duration_ms)",
+                              charge, cost, bill, started_at_ms, ttft_ms, duration_ms) VALUES",
         "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         "ON CONFLICT (id) DO NOTHING",
     )
 });
 
-static ADD_CHARGES: LazyLock<Insert> = LazyLock::new(|| {
-    Insert::new(
-        "INSERT INTO ledger (account, kind, amount, balance_after, request, at_ms)",
+static ADD_CHARGES: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO ledger (account, kind, amount, balance_after, request, at_ms) VALUES",
         "(?, 'charge', ?, ?, ?, ?)",
         "ON CONFLICT (request, kind) WHERE request IS NOT NULL DO NOTHING",
     )

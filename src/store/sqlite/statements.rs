@@ -1,7 +1,7 @@
-//! The statements of one group of changes: looked up once, and inserts of many rows in one.
+//! The statements of one group of changes: looked up once, and for many rows at a time.
 //!
-//! A look-up by a statement's text, which is long, costs as much as the row that it finds; and of an insert's cost half
-//! is the statement's own, its start, its cursors and its end, whether it adds one row or sixteen.
+//! A look-up by a statement's text, which is long, costs as much as the row that it finds; and half of an insert's cost is
+//! the statement's own, its start, its cursors and its end, whether it adds one row or sixteen.
 
 use rusqlite::{CachedStatement, Params, ToSql, Transaction};
 
@@ -34,24 +34,24 @@ impl<'a> Statements<'a> {
         self.get(sql)?.execute(parameters).map_err(fault)
     }
 
-    /// Inserts all rows; `put` gives the values of each. Returns how many were added.
-    pub(super) fn insert<R>(
+    /// Does it for all rows; `put` gives the values of each. Returns how many were added or removed.
+    pub(super) fn execute_many<R>(
         &mut self,
-        insert: &'static Insert,
+        many: &'static Many,
         mut rows: impl ExactSizeIterator<Item = R>,
         put: impl Fn(R, &mut Values<'_, 'a>) -> rusqlite::Result<()>,
     ) -> Result<usize, StoreError> {
-        let mut added = 0;
+        let mut changed = 0;
         while rows.len() > 0 {
-            let (count, sql) = insert.of_at_most(rows.len());
+            let (count, sql) = many.of_at_most(rows.len());
             let statement = self.get(sql)?;
             let mut values = Values { statement, next: 1 };
             for row in rows.by_ref().take(count) {
                 put(row, &mut values).map_err(fault)?;
             }
-            added += values.statement.raw_execute().map_err(fault)?;
+            changed += values.statement.raw_execute().map_err(fault)?;
         }
-        Ok(added)
+        Ok(changed)
     }
 }
 
@@ -71,13 +71,13 @@ impl Values<'_, '_> {
     }
 }
 
-/// An `INSERT` as statements of so many rows each, the most first; the last is of one.
-pub(super) struct Insert([(usize, String); 3]);
+/// One thing to do to rows, as statements for so many of them each, the most first; the last is for one.
+pub(super) struct Many([(usize, String); 3]);
 
-impl Insert {
-    /// From what stands before, for each row, and behind.
-    pub(super) fn new(into: &str, row: &str, otherwise: &str) -> Self {
-        Insert([16, 4, 1].map(|rows| (rows, format!("{into} VALUES {} {otherwise}", vec![row; rows].join(", ")))))
+impl Many {
+    /// From what stands before the rows, for each, and behind.
+    pub(super) fn new(before: &str, row: &str, behind: &str) -> Self {
+        Many([16, 4, 1].map(|rows| (rows, format!("{before} {} {behind}", vec![row; rows].join(", ")))))
     }
 
     fn of_at_most(&self, rows: usize) -> (usize, &str) {
@@ -94,8 +94,8 @@ mod tests {
 
     use super::*;
 
-    static ADD: LazyLock<Insert> =
-        LazyLock::new(|| Insert::new("INSERT INTO t (a, b)", "(?, ?)", "ON CONFLICT (a) DO NOTHING"));
+    static ADD: LazyLock<Many> =
+        LazyLock::new(|| Many::new("INSERT INTO t (a, b) VALUES", "(?, ?)", "ON CONFLICT (a) DO NOTHING"));
 
     #[test]
     fn every_number_of_rows_is_inserted_in_order_and_counted() {
@@ -106,7 +106,9 @@ mod tests {
             let mut statements = Statements::of(&transaction);
             let mut add = |numbers: std::ops::Range<i64>| {
                 let numbers: Vec<i64> = numbers.collect();
-                statements.insert(&ADD, numbers.iter(), |a, values| values.put(params![a, a.to_string()])).unwrap()
+                statements
+                    .execute_many(&ADD, numbers.iter(), |a, values| values.put(params![a, a.to_string()]))
+                    .unwrap()
             };
             assert_eq!(add(0..rows) as i64, rows);
             assert_eq!(add(0..rows + 1), 1, "those that are there are not counted");
