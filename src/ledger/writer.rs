@@ -1,8 +1,8 @@
 //! The writer: one thread that makes changes durable, many to a commit.
 //!
 //! An fsync costs milliseconds, a row microseconds, so rows wait for each other, in two lanes. Holds are what answers
-//! wait for: they are promised as soon as somebody does, or after [`Options::linger`], which makes them durable and is
-//! cheap. Everything else nobody waits for, and touches a dozen pages however little it is: it is committed
+//! wait for: they are promised as soon as somebody does, or after [`Options::promise_within`], which makes them durable
+//! and is cheap. Everything else nobody waits for, and touches a dozen pages however little it is: it is committed
 //! [`Options::linger`] after the first of it came, with all holds until that moment, so that a hundred settlements share
 //! those pages and a hold whose request has ended by then costs none. A hold that runs on alone is committed
 //! [`PROMISED_FOR`] after its promise. Two writes begin at least [`Options::collect`] apart. The thread is woken out of
@@ -37,7 +37,9 @@ pub struct Options {
     pub queue_max: usize,
     /// Two commits begin at least this far apart.
     pub collect: Duration,
-    /// A change that nobody waits for is durable at the latest after this.
+    /// A hold is durable at the latest after this, if nobody waits for it before: sooner than most upstreams answer.
+    pub promise_within: Duration,
+    /// A change that nobody waits for is committed at the latest after this.
     pub linger: Duration,
     /// How long [`Hold::committed`](super::Hold::committed) waits.
     pub commit_wait: Duration,
@@ -51,7 +53,8 @@ impl Default for Options {
         Options {
             queue_max: 65_536,
             collect: Duration::from_millis(2),
-            linger: Duration::from_millis(25),
+            promise_within: Duration::from_millis(25),
+            linger: Duration::from_millis(50),
             commit_wait: Duration::from_secs(2),
             close_wait: Duration::from_secs(10),
             on_commit: Box::new(|_, _| ()),
@@ -391,7 +394,7 @@ impl Left {
 }
 
 impl Round {
-    fn left(&mut self, queue: &Queue, linger: Duration) -> Left {
+    fn left(&mut self, queue: &Queue, options: &Options) -> Left {
         let now = Instant::now();
         let left = |since: &mut Option<Instant>, is_empty: bool, patience: Duration| {
             if is_empty {
@@ -401,10 +404,10 @@ impl Round {
             let since = *since.get_or_insert(now);
             Some(patience.saturating_sub(now.saturating_duration_since(since)))
         };
-        let others = left(&mut self.others_since, queue.others.is_empty(), linger);
+        let others = left(&mut self.others_since, queue.others.is_empty(), options.linger);
         let promised = left(&mut self.promised_since, self.promised.is_empty(), PROMISED_FOR);
         Left {
-            until_promise: left(&mut self.holds_since, queue.holds.is_empty(), linger),
+            until_promise: left(&mut self.holds_since, queue.holds.is_empty(), options.promise_within),
             until_commit: others.into_iter().chain(promised).min(),
         }
     }
@@ -479,7 +482,7 @@ impl Shared {
     fn next(&self, round: &mut Round) -> Work {
         let mut queue = self.queue.lock();
         loop {
-            let left = round.left(&queue, self.options.linger);
+            let left = round.left(&queue, &self.options);
             let held = round.promised.len().saturating_add(queue.holds.len());
             let crowded = queue.others.len() >= GROUP_MAX || held > GROUP_MAX;
             let all_due = queue.all_urgent || queue.state != State::Open || crowded;

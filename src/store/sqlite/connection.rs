@@ -26,9 +26,10 @@ pub enum Durability {
 pub(super) struct Place {
     pub(super) path: PathBuf,
     pub(super) durability: Durability,
-    /// Whether each row is checked to refer to rows that exist. What people do by hand is; a journal writes what came out
-    /// of this very database, six references to a request, and is proved by the audit instead.
-    pub(super) check_references: bool,
+    /// Whether it is for a journal's writing, which is bounded and comes out of this very database. So rows are not checked
+    /// to refer to rows that exist, six references to a request, but proved by the audit; and what it takes to undo a
+    /// statement stays in memory, where reports may have to sort more than that holds.
+    pub(super) for_journal: bool,
 }
 
 impl Place {
@@ -47,7 +48,10 @@ impl Place {
             Durability::Normal => "NORMAL",
         };
         connection.pragma_update(None, "synchronous", synchronous).map_err(fault)?;
-        connection.pragma_update(None, "foreign_keys", self.check_references).map_err(fault)?;
+        connection.pragma_update(None, "foreign_keys", !self.for_journal).map_err(fault)?;
+        if self.for_journal {
+            connection.pragma_update(None, "temp_store", "MEMORY").map_err(fault)?;
+        }
         Ok(connection)
     }
 
@@ -175,7 +179,7 @@ mod tests {
     fn place(folder: &tempfile::TempDir) -> Place {
         let path = folder.path().join("t.db");
         std::fs::File::create(&path).unwrap();
-        Place { path, durability: Durability::Normal, check_references: true }
+        Place { path, durability: Durability::Normal, for_journal: false }
     }
 
     fn add(writer: &mut Writer, value: i64) -> Result<(), StoreError> {

@@ -30,7 +30,7 @@ impl SqliteJournal {
     pub(super) fn open(place: Place) -> Result<Self, StoreError> {
         let serving = lock(&place.path)?;
         schema::look_for_damage(&place.connect_for_reading()?)?;
-        let place = Place { check_references: false, ..place };
+        let place = Place { for_journal: true, ..place };
         let mut writer = Writer::open(place.clone())?;
         let through: i64 = writer
             .write(|transaction| first(transaction, PROMISED_THROUGH, [], |row| row.get(0)))?

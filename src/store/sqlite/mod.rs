@@ -76,7 +76,7 @@ impl Sqlite {
         make(path)?;
         // Two ways to the same file must lead to the same lock.
         let path = path.canonicalize().map_err(|error| no_place("it cannot be found", &error))?;
-        let place = Place { path, durability, check_references: true };
+        let place = Place { path, durability, for_journal: false };
         schema::prepare(&mut place.connect()?)?;
         Ok(Sqlite { place })
     }

@@ -1,7 +1,7 @@
 //! The statements of one group of changes: looked up once, and for many rows at a time.
 //!
 //! A look-up by a statement's text, which is long, costs as much as the row that it finds; and half of an insert's cost is
-//! the statement's own, its start, its cursors and its end, whether it adds one row or sixteen.
+//! the statement's own, its start, its cursors and its end, whether it adds one row or many.
 
 use rusqlite::{CachedStatement, Params, ToSql, Transaction};
 
@@ -72,16 +72,16 @@ impl Values<'_, '_> {
 }
 
 /// One thing to do to rows, as statements for so many of them each, the most first; the last is for one.
-pub(super) struct Many([(usize, String); 3]);
+pub(super) struct Many([(usize, String); 4]);
 
 impl Many {
     /// From what stands before the rows, for each, and behind.
     pub(super) fn new(before: &str, row: &str, behind: &str) -> Self {
-        Many([16, 4, 1].map(|rows| (rows, format!("{before} {} {behind}", vec![row; rows].join(", ")))))
+        Many([64, 16, 4, 1].map(|rows| (rows, format!("{before} {} {behind}", vec![row; rows].join(", ")))))
     }
 
     fn of_at_most(&self, rows: usize) -> (usize, &str) {
-        let (count, sql) = self.0.iter().find(|(count, _)| *count <= rows).unwrap_or(&self.0[2]);
+        let (count, sql) = self.0.iter().find(|(count, _)| *count <= rows).unwrap_or(&self.0[3]);
         (*count, sql)
     }
 }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_number_of_rows_is_inserted_in_order_and_counted() {
-        for rows in 0..70 {
+        for rows in (0..90).chain([149, 150]) {
             let mut connection = Connection::open_in_memory().unwrap();
             connection.execute_batch("CREATE TABLE t (nth INTEGER PRIMARY KEY, a INTEGER UNIQUE, b TEXT)").unwrap();
             let transaction = connection.transaction().unwrap();
