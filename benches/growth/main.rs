@@ -5,7 +5,8 @@
 //! the body understood, a route found, money held, the call written, the answer metered and the charge booked, by the
 //! ledger's own thread into a real file on disk, `durability: full`. What is counted is CPU time of all threads, since
 //! a commit mostly waits. Sizes are measured in turn, round after round: criterion measures one after the other, and a
-//! machine that gets busy in between would look like growth.
+//! machine that gets busy in between would look like growth. All keys and models are in use: of many, each request of a
+//! group has its own, and of one, the group shares what the ledger writes about it.
 //!
 //! `GROWTH_RECORDS=10000000` adds books of ten million records (some 5 GB, and minutes to write them); `GROWTH_ROUNDS`
 //! (9) makes it longer or shorter.
