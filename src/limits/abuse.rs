@@ -7,6 +7,7 @@
 //! and can only count too much. How much too much is a matter of its size, see [`COLUMNS`].
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,34 +15,32 @@ use pingora_limits::rate::{Rate, RateComponents};
 
 use crate::core::address::Origin;
 
+#[derive(Default)]
 pub struct FailedKeys {
-    /// Behind a lock because `Rate` computes the time before it reads the start of the window: two threads at the
-    /// window's end can subtract the later from the earlier. Only failed keys ever wait here.
-    per_address: Mutex<Rate>,
+    /// Made when the first key fails: where none does, its memory is not needed. Behind a lock because `Rate` computes the
+    /// time before it reads the start of the window: two threads at the window's end can subtract the later from the
+    /// earlier. Only failed keys ever wait here.
+    per_address: OnceLock<Mutex<Rate>>,
 }
 
 impl FailedKeys {
     pub fn new() -> Self {
-        FailedKeys { per_address: Mutex::new(Rate::new_with_estimator_config(MINUTE, ROWS, COLUMNS)) }
+        FailedKeys::default()
     }
 
     /// Counts one failed key; true if its address is over the limit, this one included.
     pub fn observe(&self, ip: IpAddr) -> bool {
         let origin = Origin::of(ip);
-        let rate = self.per_address.lock();
+        let rate = self.per_address.get_or_init(|| Mutex::new(Rate::new_with_estimator_config(MINUTE, ROWS, COLUMNS)));
+        let rate = rate.lock();
         rate.observe(&origin, 1);
         is_over(rate.rate_with(&origin, last_minute))
     }
 
     /// Whether the address is over the limit now, without counting anything.
     pub fn is_blocked(&self, ip: IpAddr) -> bool {
-        is_over(self.per_address.lock().rate_with(&Origin::of(ip), last_minute))
-    }
-}
-
-impl Default for FailedKeys {
-    fn default() -> Self {
-        Self::new()
+        let Some(rate) = self.per_address.get() else { return false };
+        is_over(rate.lock().rate_with(&Origin::of(ip), last_minute))
     }
 }
 
