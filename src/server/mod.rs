@@ -65,13 +65,12 @@ pub fn run(config_path: PathBuf, loaded: Loaded, upgrade: bool) -> Result<()> {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     };
-    let mut runtime = match threads {
-        // Nobody to share the work with: the ways to share it would be paid for all the same.
-        1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let runtime = runtime.worker_threads(threads).thread_name("edge").enable_all().build();
-    let runtime = runtime.context("the threads could not be started")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("edge")
+        .enable_all()
+        .build()
+        .context("the threads could not be started")?;
     let result = runtime.block_on(async {
         let server = Server::start(config_path, loaded, threads, upgrade).await?;
         server.serve().await
