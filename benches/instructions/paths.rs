@@ -32,6 +32,7 @@ pub const ALL: &[HotPath] = &[
     HotPath { name: "price", run: price, times: 500, units: 1 },
     HotPath { name: "meter_event", run: meter_events, times: 2, units: EVENTS },
     HotPath { name: "meter_answer", run: meter_answers, times: 50, units: 1 },
+    HotPath { name: "ledger_promise", run: ledger_promises, times: 2, units: GROUP },
     HotPath { name: "ledger_hold", run: ledger_holds, times: 2, units: GROUP },
     HotPath { name: "ledger_settlement", run: ledger_settlements, times: 2, units: GROUP },
 ];
@@ -113,6 +114,15 @@ fn passes(step: Step) {
 }
 
 /// Groups of holds that answers wait for.
+fn ledger_promises(times: u64) {
+    let mut books = Books::open();
+    for _ in 0..times {
+        let group: Vec<Change> = (0..GROUP).map(|_| books.hold(RequestId::new())).collect();
+        assert!(books.journal.promise(&group).expect("the disk works"), "there is room for a few");
+    }
+}
+
+/// Groups of holds whose requests run on.
 fn ledger_holds(times: u64) {
     let mut books = Books::open();
     for _ in 0..times {

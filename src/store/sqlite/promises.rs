@@ -211,7 +211,7 @@ mod tests {
             key: KeyId(2),
             endpoint: "chat_completions".into(),
             model: "größer".into(),
-            streamed: number % 2 == 0,
+            streamed: number.is_multiple_of(2),
             amount: Nano(i64::MAX),
             price_version: String::new(),
             started_at_ms: 7,
