@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::{Mutex, MutexGuard};
-use smallvec::SmallVec;
 
 use super::contract::{Gauge, Grant, Limiter, Permit, RateState, Refusal, Subject};
 use super::window::{Nanos, Second, Window};
@@ -97,8 +96,8 @@ impl State {
 
 /// One request. `states` and `seats` belong together, one of each per limited subject.
 struct Ticket {
-    states: SmallVec<[Arc<Mutex<State>>; SUBJECTS_USUAL]>,
-    seats: SmallVec<[Seat; SUBJECTS_USUAL]>,
+    states: Vec<Arc<Mutex<State>>>,
+    seats: Vec<Seat>,
     started: Instant,
     holds_slots: bool,
     /// Trued up or cancelled: what it counted is final.
@@ -207,11 +206,8 @@ impl Drop for Ticket {
     }
 }
 
-/// The states of a request's subjects, locked.
-type Locked<'a> = SmallVec<[MutexGuard<'a, State>; SUBJECTS_USUAL]>;
-
-fn lock_all(states: &[Arc<Mutex<State>>], now: Nanos) -> Locked<'_> {
-    let mut locked: Locked<'_> = states.iter().map(|state| state.lock()).collect();
+fn lock_all(states: &[Arc<Mutex<State>>], now: Nanos) -> Vec<MutexGuard<'_, State>> {
+    let mut locked: Vec<_> = states.iter().map(|state| state.lock()).collect();
     for state in &mut locked {
         state.advance(now);
     }
@@ -274,8 +270,6 @@ fn nanos_since(started: Instant, now: Instant) -> Nanos {
 }
 
 const SHARDS: usize = 64;
-/// A key and its account.
-const SUBJECTS_USUAL: usize = 2;
 /// Nobody knows when a running request ends; a second is the least that `Retry-After` can say.
 const SLOT_WAIT: Duration = Duration::from_secs(1);
 /// What a request that can never fit is told, since it has to be told something.
