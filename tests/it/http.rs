@@ -548,7 +548,8 @@ async fn a_client_that_leaves_within_its_body_costs_nothing() {
     }
     gateway.chat(QUESTION).await.expect(200);
     assert_eq!(upstream.count(), 1);
-    let held = || gateway.balance("alice").1;
-    wait_for("nothing is held", || held() == "0").await;
+    // A hold that was only promised is in the books no earlier than its charge.
+    wait_for("the answer is booked", || gateway.audit()["requests"] == json!(1)).await;
+    wait_for("nothing is held", || gateway.balance("alice").1 == "0").await;
     assert_eq!(gateway.audit()["requests"], json!(1));
 }

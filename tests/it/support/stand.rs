@@ -356,9 +356,10 @@ impl Stand {
         nano(&self.gateway.balance(account).0)
     }
 
-    /// Waits until nothing of an account's is held. A hold is stored before the first byte of an answer and until its
-    /// charge is, so whoever has an answer sees its charge after this.
+    /// Waits until nothing of an account's is held and everything is written down. A hold need not be in the books before
+    /// its charge is, so the books alone do not tell whether a request has ended.
     pub async fn at_rest(&self, account: &str) {
+        self.all_at_rest().await;
         let held = || async { self.gateway.balance(account).1 };
         eventually("the account's holds end", held, |held| held == "0").await;
     }
