@@ -15,6 +15,8 @@ use crate::limits::contract::{RateState, format_reset};
 use crate::pipeline::Exchange;
 use crate::store::contract::RequestId;
 
+use super::relay;
+
 /// Writes a whole JSON answer. The connection stays usable if the request was read to its end.
 ///
 /// # Errors
@@ -144,7 +146,7 @@ async fn write(
         session.set_keepalive(None);
     }
     session.downstream_session.write_response_header(Box::new(head(status, headers))).await?;
-    session.downstream_session.write_response_body(Bytes::from(body), true).await
+    relay::write_end(&mut session.downstream_session, Bytes::from(body)).await
 }
 
 /// A small body that nobody needs any more is read away, so that a refused client need not connect again. A large one,

@@ -193,7 +193,7 @@ impl ProxyHttp for Edge {
         }
         if visit.is_event_stream {
             let event = Bytes::from(shown.to_sse_event(exchange.dialect, &exchange.request.to_string()));
-            let written = session.downstream_session.write_response_body(event, true).await;
+            let written = relay::write_end(&mut session.downstream_session, event).await;
             return FailToProxy { error_code: shown.status(), can_reuse_downstream: written.is_ok() };
         }
         // A JSON body that broke off must not look whole: the connection ends.
@@ -267,4 +267,4 @@ fn now_ms() -> i64 {
 
 /// Between two reads of a body; the whole body has a deadline of its own.
 const CLIENT_READ_TIMEOUT: Duration = Duration::from_secs(30);
-const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -23,7 +23,7 @@ use crate::pipeline::attempt::Fault;
 use crate::pipeline::exchange::End;
 
 use super::pool::Place;
-use super::proxy::{Edge, Visit};
+use super::proxy::{CLIENT_WRITE_TIMEOUT, Edge, Visit};
 use super::request_head;
 use super::watch::{Drain, Halt};
 use super::wire::{Broken, Wire};
@@ -31,13 +31,17 @@ use super::wire::{Broken, Wire};
 /// The answer of the first upstream that has one, to its last byte.
 ///
 /// # Errors
-/// Nobody answered, or not to the end: why stands in the exchange.
+/// Nobody answered, or not to the end, or to nobody: why stands in the exchange.
 pub(super) async fn relay(edge: &Edge, session: &mut Session, visit: &mut Box<Visit>) -> Result<()> {
     loop {
         let mut reused = false;
-        let Err(halt) = attempt(edge, session, visit, &mut reused).await else { return Ok(()) };
-        if !goes_on(visit, halt, reused, Instant::now()) {
-            return Err(Error::explain(ErrorType::InternalError, "the exchange failed"));
+        let again = match attempt(edge, session, visit, &mut reused).await {
+            Ok(()) if !visit.watch.is_client_gone() => return Ok(()),
+            Ok(()) => goes_on(visit, Halt::ClientGone, reused, Instant::now()),
+            Err(halt) => goes_on(visit, halt, reused, Instant::now()),
+        };
+        if !again {
+            return Err(Error::explain(ErrorType::InternalError, "the exchange ended early"));
         }
     }
 }
@@ -46,7 +50,9 @@ pub(super) async fn relay(edge: &Edge, session: &mut Session, visit: &mut Box<Vi
 async fn attempt(edge: &Edge, session: &mut Session, visit: &mut Box<Visit>, reused: &mut bool) -> Result<(), Halt> {
     let (stream, place) = connect(edge, session, visit, reused).await?;
     let mut wire = Wire::new(stream);
-    ask(edge, visit, &mut wire).ok_or(Halt::Decided { again: false })?;
+    if ask(edge, visit, &mut wire).is_none() {
+        return Err(Halt::Decided { again: visit.exchange.attempt_failed(Fault::Other("request"), Instant::now()) });
+    }
 
     let mut head = wait(visit, &mut session.downstream_session, wire.head()).await?;
     edge.upstream_response_filter(session, &mut head, visit).await.map_err(|error| decided(&error))?;
@@ -148,20 +154,27 @@ async fn write(client: &mut ServerSession, head: Option<Box<ResponseHeader>>, bo
     if let Some(head) = head {
         client.write_response_header(head).await?;
     }
-    client.write_response_body(body, end).await
+    if end { write_end(client, body).await } else { client.write_response_body(body, false).await }
+}
+
+/// The last of an answer. Pingora's own limit is for data; what it writes behind the last of them has none.
+pub(super) async fn write_end(client: &mut ServerSession, body: Bytes) -> Result<()> {
+    let written = tokio::time::timeout(CLIENT_WRITE_TIMEOUT, client.write_response_body(body, true)).await;
+    written.unwrap_or_else(|_| Error::e_explain(ErrorType::WriteTimedout, "the client reads no more"))
 }
 
 /// Whether another try follows; if none does, why stands in the exchange.
 fn goes_on(visit: &mut Visit, halt: Halt, reused: bool, now: Instant) -> bool {
     let exchange = &mut visit.exchange;
+    if visit.watch.is_client_gone() {
+        // Nobody is left to whom another could answer.
+        exchange.end.get_or_insert(End::ClientGone);
+        return false;
+    }
     if let Halt::Decided { again } = halt {
         return again;
     }
     if exchange.end.is_some() {
-        return false;
-    }
-    if visit.watch.is_client_gone() {
-        exchange.end = Some(End::ClientGone);
         return false;
     }
     if exchange.meter.as_ref().is_some_and(|meter| meter.released()) {

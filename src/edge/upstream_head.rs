@@ -13,6 +13,7 @@ pub(super) fn fault_of(head: &ResponseHeader) -> Option<Fault> {
     match head.status.as_u16() {
         // Nobody asked for it, and what it says could not be read.
         200..=299 if is_encoded(head) => Some(Fault::Ill("encoded")),
+        204 | 205 => Some(Fault::Ill("no_content")),
         200..=299 | 400 | 413 | 422 => None,
         100..=199 => Some(Fault::Ill("interim_heads")),
         401 => Some(Fault::KeyRefused { reason: "401", rest: rest() }),

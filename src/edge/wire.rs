@@ -244,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         self.framing = match (status, codings, length) {
             (100..=199, ..) => Framing::Unknown,
-            (204 | 205 | 304, ..) => Framing::Ended,
+            (204 | 304, ..) => Framing::Ended,
             (_, 1, length) => {
                 // Somebody on the way was of another opinion about where it ends.
                 if length.is_some() || version == 0 {
@@ -299,6 +299,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         taken.advance(data.start);
         match self.framing {
             Framing::Malformed if taken.is_empty() => Err(Broken::Malformed),
+            // Whoever keeps a little data must not keep a lot of framing with it.
+            _ if taken.len() < at / 4 => Ok(Bytes::copy_from_slice(&taken)),
             _ => Ok(taken.freeze()),
         }
     }

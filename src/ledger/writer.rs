@@ -1,8 +1,8 @@
 //! The writer: one thread that makes changes durable, many to a commit.
 //!
 //! An fsync costs milliseconds, a row microseconds, so rows wait for each other, in two lanes. Holds are what answers
-//! wait for: they are promised as soon as somebody does, or after [`Options::promise_within`], which makes them durable
-//! and is cheap. Everything else nobody waits for, and touches a dozen pages however little it is: it is committed
+//! wait for: they are promised as soon as somebody does, or after [`Options::linger`], which makes them durable and is
+//! cheap. Everything else nobody waits for, and touches a dozen pages however little it is: it is committed
 //! [`Options::linger`] after the first of it came, with all holds until that moment, so that a hundred settlements share
 //! those pages and a hold whose request has ended by then costs none. A hold that runs on alone is committed
 //! [`PROMISED_FOR`] after its promise. Two writes begin at least [`Options::collect`] apart. The thread is woken out of
@@ -37,9 +37,7 @@ pub struct Options {
     pub queue_max: usize,
     /// Two commits begin at least this far apart.
     pub collect: Duration,
-    /// A hold is durable at the latest after this, if nobody waits for it before: sooner than most upstreams answer.
-    pub promise_within: Duration,
-    /// A change that nobody waits for is committed at the latest after this.
+    /// A change that nobody waits for is durable at the latest after this.
     pub linger: Duration,
     /// How long [`Hold::committed`](super::Hold::committed) waits.
     pub commit_wait: Duration,
@@ -53,8 +51,7 @@ impl Default for Options {
         Options {
             queue_max: 65_536,
             collect: Duration::from_millis(2),
-            promise_within: Duration::from_millis(25),
-            linger: Duration::from_millis(50),
+            linger: Duration::from_millis(25),
             commit_wait: Duration::from_secs(2),
             close_wait: Duration::from_secs(10),
             on_commit: Box::new(|_, _| ()),
@@ -394,7 +391,7 @@ impl Left {
 }
 
 impl Round {
-    fn left(&mut self, queue: &Queue, options: &Options) -> Left {
+    fn left(&mut self, queue: &Queue, linger: Duration) -> Left {
         let now = Instant::now();
         let left = |since: &mut Option<Instant>, is_empty: bool, patience: Duration| {
             if is_empty {
@@ -404,10 +401,10 @@ impl Round {
             let since = *since.get_or_insert(now);
             Some(patience.saturating_sub(now.saturating_duration_since(since)))
         };
-        let others = left(&mut self.others_since, queue.others.is_empty(), options.linger);
+        let others = left(&mut self.others_since, queue.others.is_empty(), linger);
         let promised = left(&mut self.promised_since, self.promised.is_empty(), PROMISED_FOR);
         Left {
-            until_promise: left(&mut self.holds_since, queue.holds.is_empty(), options.promise_within),
+            until_promise: left(&mut self.holds_since, queue.holds.is_empty(), linger),
             until_commit: others.into_iter().chain(promised).min(),
         }
     }
@@ -482,7 +479,7 @@ impl Shared {
     fn next(&self, round: &mut Round) -> Work {
         let mut queue = self.queue.lock();
         loop {
-            let left = round.left(&queue, &self.options);
+            let left = round.left(&queue, self.options.linger);
             let held = round.promised.len().saturating_add(queue.holds.len());
             let crowded = queue.others.len() >= GROUP_MAX || held > GROUP_MAX;
             let all_due = queue.all_urgent || queue.state != State::Open || crowded;
@@ -497,16 +494,19 @@ impl Shared {
                 round.take_holds(&mut queue);
                 return Work::Promise;
             }
+            if !left.is_any()
+                && let Some(next) = queue.next_journal.take()
+            {
+                return Work::HandOver(next);
+            }
             let is_quiet = queue.holds.is_empty() && queue.others.is_empty();
             if let (true, State::Open, Some(before_ms)) = (is_quiet, queue.state, queue.prune_before_ms) {
                 return Work::Prune(before_ms);
             }
             if let Some(left) = left.until_promise.into_iter().chain(left.until_commit).min() {
-                self.work.wait_for(&mut queue, left);
+                // No longer: what comes meanwhile is seen only then.
+                self.work.wait_for(&mut queue, left.min(self.options.linger));
                 continue;
-            }
-            if let Some(next) = queue.next_journal.take() {
-                return Work::HandOver(next);
             }
             if queue.state != State::Open {
                 queue.state = State::Closed;

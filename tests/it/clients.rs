@@ -102,7 +102,9 @@ async fn a_client_that_does_not_read_is_cut_and_its_upstream_with_it() {
     serve_well(&gateway, 1).await;
     // Six clients and their six upstreams are gone; a cut stream of HTTP/2 leaves its connection, until that is idle.
     assert_nothing_is_left(&gateway, before + 5).await;
-    let records = gateway.cli(&["requests"]);
+    let records = || gateway.cli(&["requests"]);
+    wait_for("all are recorded", || records().as_array().unwrap().len() == 8).await;
+    let records = records();
     let ends: Vec<_> = records.as_array().unwrap().iter().map(|record| record["outcome"].as_str().unwrap()).collect();
     let (ok, gone): (Vec<_>, Vec<_>) = ends.iter().partition(|outcome| **outcome == "ok");
     assert_eq!((ok.len(), gone), (2, vec![&"client_gone"; 6]), "{records:#}");

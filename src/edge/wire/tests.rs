@@ -260,3 +260,18 @@ proptest! {
         let _ = now(read(cut(&[start.as_bytes(), &rest].concat(), &cuts)));
     }
 }
+
+#[test]
+fn who_keeps_a_little_data_keeps_no_framing_with_it() {
+    now(async {
+        let (ours, mut theirs) = duplex(1 << 20);
+        let mut wire = Wire::new(ours);
+        let chunk = format!("1;{}\r\na\r\n", "x".repeat(1_000));
+        let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned() + &chunk.repeat(100);
+        theirs.write_all(answer.as_bytes()).await.unwrap();
+        wire.head().await.unwrap();
+        let (piece, end) = wire.piece().await.unwrap();
+        assert!(!end && !piece.is_empty());
+        assert!(piece.try_into_mut().unwrap().capacity() < 200);
+    });
+}
