@@ -14,9 +14,10 @@ use arc_swap::ArcSwap;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ServerApp};
 use pingora_core::protocols::l4::socket::SocketAddr as PingoraAddr;
 use pingora_core::protocols::tls::SslDigest;
-use pingora_core::protocols::{ALPN, SocketDigest};
+use pingora_core::protocols::{ALPN, SocketDigest, Stream};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -166,29 +167,36 @@ impl Door {
         let _ = digest.peer_addr.set(Some(PingoraAddr::Inet(address)));
         let socket = Arc::new(digest);
         let connection = Arc::new(Connection::default());
-        let Some(tls) = tls else {
-            let about = About { socket, id: fd, tls: None, alpn: None };
-            let guarded = Guarded::new(Cork::new(stream), about, connection.clone(), self.header_timeout);
-            return self.run(Box::new(guarded), connection).await;
+        let stream = match tls {
+            None => self.guarded(stream, About { socket, id: fd, tls: None, alpn: None }, &connection),
+            // Boxed: a connection keeps no room for a handshake that is over, or never was.
+            Some(tls) => {
+                Box::pin(async {
+                    let accepting = TlsAcceptor::from(tls.load_full()).accept(stream);
+                    let stream =
+                        tokio::time::timeout(self.header_timeout, accepting).await.map_err(io::Error::other)??;
+                    let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    let about = About {
+                        socket,
+                        id: fd,
+                        tls: Some(Arc::new(SslDigest::new("", "TLS", None, None, Vec::new()))),
+                        alpn: Some(if h2 { ALPN::H2 } else { ALPN::H1 }),
+                    };
+                    io::Result::Ok(self.guarded(stream, about, &connection))
+                })
+                .await?
+            }
         };
-        // Boxed, as what follows on each way: a connection keeps room for one of them.
-        let accepting = Box::pin(TlsAcceptor::from(tls.load_full()).accept(stream));
-        let stream = tokio::time::timeout(self.header_timeout, accepting).await.map_err(io::Error::other)??;
-        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let about = About {
-            socket,
-            id: fd,
-            tls: Some(Arc::new(SslDigest::new("", "TLS", None, None, Vec::new()))),
-            alpn: Some(if h2 { ALPN::H2 } else { ALPN::H1 }),
-        };
-        let guarded = Guarded::new(Cork::new(stream), about, connection.clone(), self.header_timeout);
-        self.run(Box::new(guarded), connection).await
-    }
-
-    async fn run(&self, stream: pingora_core::protocols::Stream, connection: Arc<Connection>) -> io::Result<()> {
         let shutdown = self.closing.subscribe();
         CONNECTION.scope(connection, self.app.process_new(stream, &shutdown)).await;
         Ok(())
+    }
+
+    fn guarded<S>(&self, stream: S, about: About, connection: &Arc<Connection>) -> Stream
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+    {
+        Box::new(Guarded::new(Cork::new(stream), about, Arc::clone(connection), self.header_timeout))
     }
 }
 

@@ -66,7 +66,9 @@ impl ProxyHttp for Edge {
 
     /// Stages 1 to 5. `Ok(true)`: answered here.
     async fn request_filter(&self, session: &mut Session, visit: &mut Box<Visit>) -> Result<bool> {
-        match reception::receive(&self.pipeline, session, &mut visit.exchange).await {
+        // Boxed: a stream that runs keeps no room for its reception.
+        let received = Box::pin(reception::receive(&self.pipeline, session, &mut visit.exchange)).await;
+        match received {
             Ok(Received::ToUpstream) => {
                 relay::relay(self, session, visit).await?;
                 Ok(true)
