@@ -174,7 +174,7 @@ impl ProxyHttp for Edge {
             exchange.end = Some(if by_client { End::ClientGone } else { End::UpstreamFailed(ApiError::Server) });
         }
         let end = exchange.end.clone().unwrap_or(End::ClientGone);
-        if end == End::ClientGone {
+        if end == End::ClientGone || visit.watch.is_client_gone() {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         let begun = session.response_written().is_some_and(|head| !head.status.is_informational());
@@ -206,9 +206,6 @@ impl ProxyHttp for Edge {
     async fn logging(&self, session: &mut Session, error: Option<&Error>, visit: &mut Box<Visit>) {
         let exchange = &mut visit.exchange;
         if error.is_some() && exchange.end.is_none() {
-            exchange.end = Some(End::ClientGone);
-        }
-        if visit.watch.is_client_gone() && matches!(exchange.end, None | Some(End::Answered)) {
             exchange.end = Some(End::ClientGone);
         }
         exchange.finish(Instant::now());

@@ -124,7 +124,14 @@ async fn wait<T>(
     upstream: impl Future<Output = Result<T, Broken>>,
 ) -> Result<T, Halt> {
     let Visit { watch, exchange, .. } = visit;
-    watch.wait(client, upstream, || exchange.client_left()).await
+    let on_leave = || {
+        exchange.client_left();
+        // Many do not wait for the end of a body whose last event they have read.
+        if exchange.is_told_to_the_end() {
+            exchange.end.get_or_insert(End::Answered);
+        }
+    };
+    watch.wait(client, upstream, on_leave).await
 }
 
 /// Writes what may go to the client now. A head waits until something follows it.

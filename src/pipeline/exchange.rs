@@ -447,6 +447,14 @@ impl Exchange {
         }
     }
 
+    /// Whether a stream has said all it has to say: what is left of the answer is its end.
+    pub fn is_told_to_the_end(&self) -> bool {
+        // Only chat has something to say behind its usage.
+        let by_usage = self.dialect != Dialect::Chat;
+        let facts = self.meter.as_ref().and_then(Meter::facts);
+        facts.is_some_and(|facts| facts.done_seen || (by_usage && facts.finish_seen && facts.usage.is_some()))
+    }
+
     pub fn on_disconnect(&self) -> OnDisconnect {
         self.attempt.as_ref().map_or(OnDisconnect::Cancel, |attempt| attempt.candidate.upstream.on_disconnect)
     }

@@ -76,6 +76,7 @@ class Books:
         self.key = gateway.keys["main"]
         # What was asked for earlier is in the books first: it is not to be taken for what comes now.
         deadline = time.monotonic() + 5
+        time.sleep(0.1)
         while Decimal(gateway.cli("account", "show", "main")["held"]) > 0:
             assert time.monotonic() < deadline, "an earlier request is still not booked"
             time.sleep(0.05)

@@ -4,6 +4,7 @@ dialect."""
 import json
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WORDS = ["Once", " upon"]
@@ -67,6 +68,10 @@ class Provider(BaseHTTPRequestHandler):
             text = f"{name}data: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(text), text))
             self.wfile.flush()
+
+    def let_it_arrive(self):
+        """What breaks off before anything of it was given out is another upstream's to answer."""
+        time.sleep(0.2)
 
     def end_stream(self):
         self.wfile.write(b"0\r\n\r\n")
@@ -234,12 +239,14 @@ def counted(provider):
 def cut(provider):
     """Breaks off in the middle of a stream."""
     provider.words()
+    provider.let_it_arrive()
     provider.close_connection = True
 
 
 def error_event(provider):
     """Gives up in the middle of a stream, and says so."""
     provider.words()
+    provider.let_it_arrive()
     provider.events([provider.dialect.failure("out of memory on gpu-7")])
     provider.end_stream()
 

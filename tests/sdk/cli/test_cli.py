@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -112,6 +113,8 @@ class Books:
     def proven(self, endpoint, model):
         """The new records, once nothing is held: all whole, exactly charged, and all that was taken."""
         model = ALIASES.get(model, model)
+        # A charge is in the books some 25 ms after its answer, and a short hold never is.
+        time.sleep(0.3)
         eventually(lambda: self._state()[1] == 0)
         records = [record for record in self._records() if record["id"] not in self.known]
         for record in records:
