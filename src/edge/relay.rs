@@ -20,7 +20,7 @@ use pingora_proxy::{ProxyHttp, Session};
 
 use crate::core::catalog::OnDisconnect;
 use crate::pipeline::attempt::Fault;
-use crate::pipeline::exchange::End;
+use crate::pipeline::exchange::{End, Exchange};
 
 use super::pool::Place;
 use super::proxy::{CLIENT_WRITE_TIMEOUT, Edge, Visit};
@@ -124,14 +124,16 @@ async fn wait<T>(
     upstream: impl Future<Output = Result<T, Broken>>,
 ) -> Result<T, Halt> {
     let Visit { watch, exchange, .. } = visit;
-    let on_leave = || {
-        exchange.client_left();
-        // Many do not wait for the end of a body whose last event they have read.
-        if exchange.is_told_to_the_end() {
-            exchange.end.get_or_insert(End::Answered);
-        }
-    };
-    watch.wait(client, upstream, on_leave).await
+    watch.wait(client, upstream, || left(exchange)).await
+}
+
+/// The client has left.
+fn left(exchange: &mut Exchange) {
+    exchange.client_left();
+    // Many do not wait for the end of a body whose last event they have read.
+    if exchange.is_told_to_the_end() {
+        exchange.end.get_or_insert(End::Answered);
+    }
 }
 
 /// Writes what may go to the client now. A head waits until something follows it.
@@ -149,7 +151,7 @@ async fn give(
     // While we waited for a slow client, nobody looked whether the upstream was silent.
     visit.watch.still_alive();
     if written.is_err() {
-        visit.exchange.client_left();
+        left(&mut visit.exchange);
         if !visit.watch.client_left() {
             return Err(Halt::ClientGone);
         }
