@@ -13,8 +13,8 @@ use crate::pipeline::attempt::Attempt;
 
 /// `None` while its name is not resolved.
 ///
-/// Pingora's own defaults for connecting are no time-outs at all, so every one is set. An empty server name would switch certificate
-/// checks off; the configuration refuses a TLS upstream without a host.
+/// Pingora's own defaults for connecting are no time-outs at all, so every one is set. An empty server name would switch
+/// certificate checks off; the configuration refuses a TLS upstream without a host.
 pub fn peer(attempt: &Attempt) -> Option<HttpPeer> {
     let upstream = &attempt.candidate.upstream;
     let address = attempt.member.address.next()?;

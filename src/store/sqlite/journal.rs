@@ -1,7 +1,7 @@
 //! The one writer of a serving process.
 //!
-//! A group of changes is one transaction; holds that an answer waits for may be promised before it. A lock on a file beside the database keeps a second server out: two of them
-//! would each believe in its own balances.
+//! A group of changes is one transaction; holds that an answer waits for may be promised before it. A lock on a file
+//! beside the database keeps a second server out: two of them would each believe in its own balances.
 //!
 //! Always true: the lock is held exactly as long as the journal lives, also if the process is killed.
 
